@@ -1,0 +1,1 @@
+//! GStreamer backend of Scanout.

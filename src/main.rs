@@ -1,0 +1,2 @@
+//! The `scanout` command-line tool.
+fn main() {}

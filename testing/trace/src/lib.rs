@@ -1,0 +1,1 @@
+//! Synthetic desktop workload with ground truth damage.
