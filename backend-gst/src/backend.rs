@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use gstreamer::glib;
 use gstreamer::prelude::*;
-use scanout_core::convert::PictureFormat;
+use scanout_core::convert::{Converter, PictureFormat};
 use scanout_core::encoder::{
     Backend, BackendError, BackendName, Capabilities, Chroma, Codec, Device, DeviceKind,
-    EncoderCaps, OpenError, PathClass, RateMode, StageConfig, Stager,
+    EncoderCaps, ImportFormat, OpenError, PathClass, RateMode, StageConfig, Stager,
 };
+use scanout_core::format::{self, Modifier};
 use scanout_core::geometry::Size;
-use scanout_core::staging::CpuStaging;
 
 use crate::elements::{self, Element, Family, Live, Place};
 use crate::property::{self, Literal};
@@ -268,7 +268,7 @@ impl Backend for GstBackend {
         let mut capabilities = Capabilities::default();
         capabilities.encoders = elements.iter().map(Found::caps).collect();
         if device.id == CPU {
-            capabilities.imports = CpuStaging::imports(PathClass::Software);
+            capabilities.imports = imports();
         }
         Ok(capabilities)
     }
@@ -339,4 +339,15 @@ pub(crate) const fn software_format(chroma: Chroma) -> PictureFormat {
         // x264enc takes NV12 as well, the others do not: one staging serves all.
         _ => PictureFormat::I420,
     }
+}
+
+/// Sources that the CPU converts: linear ones of whatever the converter takes.
+fn imports() -> Vec<ImportFormat> {
+    format::all()
+        .filter(|info| Converter::supports(info.fourcc, PictureFormat::I420))
+        .map(|info| {
+            let planes = u8::try_from(info.planes.len()).unwrap_or(u8::MAX);
+            ImportFormat::new(info.fourcc, Modifier::LINEAR, planes, PathClass::Software)
+        })
+        .collect()
 }

@@ -3,7 +3,6 @@
 //! four.
 
 use glib::object::ObjectClass;
-use glib::prelude::*;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 
