@@ -162,7 +162,10 @@ fn coded_caps(stream: &StreamInfo, rate: FrameRate) -> gstreamer::Caps {
         .field(
             "colorimetry",
             frame::colorimetry(stream.color, stream.codec).to_string(),
-        );
+        )
+        // For 4:4:4 too, where it means nothing: mp4mux of 1.22 reads it
+        // unasked and crashes on VP9 caps without it.
+        .field("chroma-site", frame::chroma_site(stream.color));
     caps = match stream.codec {
         Codec::H264 | Codec::H265 => caps
             .field("stream-format", "byte-stream")
