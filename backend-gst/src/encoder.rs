@@ -337,7 +337,8 @@ impl GstEncoder {
             Ok(bytes) => bytes,
             Err(error) => return Err(self.bad_stream(error)),
         };
-        if !self.described {
+        // What a retiring pipeline delivers was described before.
+        if !old && !self.described {
             if let Err(error) = self.headers.describe(&bytes, &mut self.info) {
                 return Err(self.bad_stream(error));
             }
