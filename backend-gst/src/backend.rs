@@ -351,3 +351,37 @@ fn imports() -> Vec<ImportFormat> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_property_and_nick_of_an_installed_element_exists_with_its_type() {
+        gstreamer::init().unwrap();
+        let mut checked = 0;
+        for row in elements::table() {
+            if gstreamer::ElementFactory::find(row.name).is_none() {
+                eprintln!("SKIPPED: {} is not installed, its row is untested", row.name);
+                continue;
+            }
+            assert_eq!(missing(row, row.name).unwrap(), Vec::<String>::new());
+            checked += 1;
+        }
+        eprintln!("{checked} rows checked");
+        assert!(checked > 0, "no encoder element is installed");
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_the_installed_element_is_noticed() {
+        gstreamer::init().unwrap();
+        let Some(row) = elements::find("vp8enc") else {
+            panic!("no row for vp8enc");
+        };
+        if gstreamer::ElementFactory::find("identity").is_some() {
+            let missing = missing(row, "identity").unwrap();
+            assert!(missing.iter().any(|m| m.contains("deadline")), "{missing:?}");
+        }
+        assert!(missing(row, "no-such-element").is_err());
+    }
+}

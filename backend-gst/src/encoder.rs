@@ -16,7 +16,7 @@ use scanout_core::encoder::{
 use scanout_core::geometry::Size;
 use scanout_core::sync::EventFd;
 
-use crate::elements::{Element, Live};
+use crate::elements::{Element, Family, Live};
 use crate::frame::{self, WrapError};
 use crate::headers::Headers;
 use crate::pipeline::{ElementError, Pipeline, Unit, build_error};
@@ -418,6 +418,7 @@ impl GstEncoder {
     fn finish_input(&mut self) -> Result<(), EncodeError> {
         if !self.draining
             || self.input_finished
+            || holds_nothing_back(self.row)
             || self.current.pipeline.output.started().is_none()
             || !self.current.early.is_empty()
         {
@@ -446,7 +447,8 @@ impl GstEncoder {
             build(self.row, &self.name, &config, &self.input, &self.event).map_err(refused)?;
         next.pipeline.start().map_err(refused)?;
         let old = std::mem::replace(&mut self.current, next);
-        if !old.inside.is_empty() && old.pipeline.source.end_of_stream().is_ok() {
+        let delivers = holds_nothing_back(self.row) || old.pipeline.source.end_of_stream().is_ok();
+        if !old.inside.is_empty() && delivers {
             self.retiring = Some(old);
         }
         self.info.not_applied = not_applied;
@@ -457,8 +459,15 @@ impl GstEncoder {
     }
 }
 
+/// True of elements that are proven to deliver each picture before the next
+/// comes. They need no end of stream, which openh264enc would comment on
+/// stderr.
+fn holds_nothing_back(row: &Element) -> bool {
+    row.family == Family::Software
+}
+
 fn headers(row: &Element, size: Size, input: &Input) -> Headers {
-    let in_order = row.family == crate::elements::Family::Software;
+    let in_order = holds_nothing_back(row);
     Headers::new(row.codec, size, input.chroma, input.color, in_order)
 }
 
@@ -648,7 +657,12 @@ impl Encoder for GstEncoder {
     }
 
     fn drained(&self) -> bool {
-        self.draining && self.retiring.is_none() && self.current.pipeline.output.is_finished()
+        let current = if holds_nothing_back(self.row) {
+            self.current.inside.is_empty()
+        } else {
+            self.current.pipeline.output.is_finished()
+        };
+        self.draining && self.retiring.is_none() && current
     }
 
     fn wake(&self) -> BorrowedFd<'_> {
