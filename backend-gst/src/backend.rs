@@ -117,10 +117,11 @@ fn node(found: &Found) -> Option<PathBuf> {
     let element = found.factory.create().build().ok()?;
     ["device-path", "device"].into_iter().find_map(|property| {
         let spec = element.find_property(property)?;
-        (spec.value_type() == glib::Type::STRING && spec.flags().contains(glib::ParamFlags::READABLE))
-            .then(|| element.property::<Option<String>>(property))
-            .flatten()
-            .map(PathBuf::from)
+        (spec.value_type() == glib::Type::STRING
+            && spec.flags().contains(glib::ParamFlags::READABLE))
+        .then(|| element.property::<Option<String>>(property))
+        .flatten()
+        .map(PathBuf::from)
     })
 }
 
@@ -261,10 +262,12 @@ impl Backend for GstBackend {
 
     fn capabilities(&self, device: &Device) -> Result<Capabilities, BackendError> {
         let found = found();
-        let elements = found.get(&device.id).ok_or_else(|| BackendError::NoDevice {
-            backend: "gst",
-            id: device.id.clone(),
-        })?;
+        let elements = found
+            .get(&device.id)
+            .ok_or_else(|| BackendError::NoDevice {
+                backend: "gst",
+                id: device.id.clone(),
+            })?;
         let mut capabilities = Capabilities::default();
         capabilities.encoders = elements.iter().map(Found::caps).collect();
         if device.id == CPU {
@@ -362,7 +365,10 @@ mod tests {
         let mut checked = 0;
         for row in elements::table() {
             if gstreamer::ElementFactory::find(row.name).is_none() {
-                eprintln!("SKIPPED: {} is not installed, its row is untested", row.name);
+                eprintln!(
+                    "SKIPPED: {} is not installed, its row is untested",
+                    row.name
+                );
                 continue;
             }
             assert_eq!(missing(row, row.name).unwrap(), Vec::<String>::new());
@@ -380,7 +386,10 @@ mod tests {
         };
         if gstreamer::ElementFactory::find("identity").is_some() {
             let missing = missing(row, "identity").unwrap();
-            assert!(missing.iter().any(|m| m.contains("deadline")), "{missing:?}");
+            assert!(
+                missing.iter().any(|m| m.contains("deadline")),
+                "{missing:?}"
+            );
         }
         assert!(missing(row, "no-such-element").is_err());
     }

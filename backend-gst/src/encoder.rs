@@ -193,7 +193,9 @@ impl GstEncoder {
         // Rounded up, so that the library's own division gives the slot again.
         let nanoseconds = (u128::from(slot) * den).div_ceil(num);
         gstreamer::ClockTime::from_nseconds(
-            u64::try_from(nanoseconds).unwrap_or(u64::MAX - 1).min(u64::MAX / 2),
+            u64::try_from(nanoseconds)
+                .unwrap_or(u64::MAX - 1)
+                .min(u64::MAX / 2),
         )
     }
 
@@ -317,7 +319,10 @@ impl GstEncoder {
             .buffer
             .map_readable()
             .map_err(|error| self.bad_stream(error))?;
-        let marked = !unit.buffer.flags().contains(gstreamer::BufferFlags::DELTA_UNIT);
+        let marked = !unit
+            .buffer
+            .flags()
+            .contains(gstreamer::BufferFlags::DELTA_UNIT);
         let keyframe = match self.headers.is_keyframe(&map) {
             Ok(keyframe) => keyframe,
             Err(error) => return Err(self.bad_stream(error)),
@@ -370,7 +375,9 @@ impl GstEncoder {
                 }
                 match change.qp {
                     None => RateControl::ConstantQp { qp },
-                    Some(QpBounds { min, max }) if min == max => RateControl::ConstantQp { qp: min },
+                    Some(QpBounds { min, max }) if min == max => {
+                        RateControl::ConstantQp { qp: min }
+                    }
                     Some(QpBounds { min, max }) => {
                         return Err(self.unsupported(
                             "quantiser bounds",
@@ -494,7 +501,14 @@ fn build(
         });
     }
     let size = frame::told_size(&input.layout, row.codec);
-    let caps = frame::caps(&input.layout, size, input.color, row.codec, config.frame_rate).ok_or_else(|| {
+    let caps = frame::caps(
+        &input.layout,
+        size,
+        input.color,
+        row.codec,
+        config.frame_rate,
+    )
+    .ok_or_else(|| {
         build_error(
             "describing pictures",
             format!("no caps for {:?}", input.layout.format()),
@@ -530,7 +544,10 @@ fn check_input(
     size: Size,
 ) -> Result<(), OpenError> {
     let Some(template) = element.pad_template("sink").map(|t| t.caps().clone()) else {
-        return Err(build_error("asking an element for its input", "it has no sink pad"));
+        return Err(build_error(
+            "asking an element for its input",
+            "it has no sink pad",
+        ));
     };
     if template.can_intersect(caps) {
         return Ok(());
@@ -561,9 +578,7 @@ fn output_caps(element: &gstreamer::Element, row: &Element) -> gstreamer::Caps {
         && let Some(wanted) = caps.make_mut().structure_mut(0)
     {
         for field in ["stream-format", "alignment"] {
-            let named = template
-                .structure(0)
-                .is_some_and(|s| s.has_field(field));
+            let named = template.structure(0).is_some_and(|s| s.has_field(field));
             if !named {
                 wanted.remove_field(field);
             }
@@ -636,7 +651,9 @@ impl Encoder for GstEncoder {
         let config = self.changed(change)?;
         let in_place = (change.bitrate.is_none() || self.row.live_bitrate == Live::InPlace)
             && (change.qp.is_none() || self.row.live_qp == Live::InPlace)
-            && change.frame_rate.is_none_or(|rate| rate == self.config.frame_rate)
+            && change
+                .frame_rate
+                .is_none_or(|rate| rate == self.config.frame_rate)
             && !matches!(config.rate, RateControl::ConstantQp { .. });
         if !in_place {
             self.reopen(config)?;

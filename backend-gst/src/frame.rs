@@ -14,7 +14,9 @@ impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         // An empty slice where the surface is another backend's: `wrap` has
         // made sure that it is not.
-        self.0.surface::<HostSurface>().map_or(&[], HostSurface::bytes)
+        self.0
+            .surface::<HostSurface>()
+            .map_or(&[], HostSurface::bytes)
     }
 }
 

@@ -38,7 +38,9 @@ pub enum MuxError {
         codec: Codec,
     },
     /// An element is not installed.
-    #[error("GStreamer element {element} is missing: install the package {package} (Debian, Ubuntu)")]
+    #[error(
+        "GStreamer element {element} is missing: install the package {package} (Debian, Ubuntu)"
+    )]
     Missing {
         /// Which one.
         element: &'static str,
@@ -302,7 +304,9 @@ impl Muxer {
         let writable = buffer.make_mut();
         writable.set_pts(time);
         writable.set_dts(time);
-        writable.set_duration(gstreamer::ClockTime::from_nseconds(nanoseconds(self.interval)));
+        writable.set_duration(gstreamer::ClockTime::from_nseconds(nanoseconds(
+            self.interval,
+        )));
         if !packet.keyframe {
             writable.set_flags(gstreamer::BufferFlags::DELTA_UNIT);
         }

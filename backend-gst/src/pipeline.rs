@@ -288,7 +288,10 @@ impl Pipeline {
         }
         Err(match self.output.take_error() {
             Some(error) => build_error("starting a GStreamer pipeline", error),
-            None => build_error("starting a GStreamer pipeline", "an element refused to start"),
+            None => build_error(
+                "starting a GStreamer pipeline",
+                "an element refused to start",
+            ),
         })
     }
 }
@@ -367,9 +370,15 @@ mod tests {
         let event = Arc::new(EventFd::new().unwrap());
         let pipeline = Pipeline::to_units(source(&caps), &[identity], &caps, event, 7).unwrap();
         pipeline.start_within(Duration::from_secs(5)).unwrap();
-        pipeline.source.push_buffer(gstreamer::Buffer::new()).unwrap();
+        pipeline
+            .source
+            .push_buffer(gstreamer::Buffer::new())
+            .unwrap();
         let own = rustix::process::getpriority_process(None).unwrap();
-        assert_eq!(told.recv_timeout(Duration::from_secs(5)).unwrap(), Ok(7.max(own)));
+        assert_eq!(
+            told.recv_timeout(Duration::from_secs(5)).unwrap(),
+            Ok(7.max(own))
+        );
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
     }
 
@@ -384,6 +393,9 @@ mod tests {
         let output = Arc::new(Output::new(Arc::new(EventFd::new().unwrap())));
         let pipeline = Pipeline::link(source(&caps), &[sink], output, 0).unwrap();
         let error = pipeline.start_within(Duration::from_secs(5)).unwrap_err();
-        assert!(error.to_string().contains("/no/such/folder/file"), "{error}");
+        assert!(
+            error.to_string().contains("/no/such/folder/file"),
+            "{error}"
+        );
     }
 }

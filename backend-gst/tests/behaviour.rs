@@ -75,9 +75,13 @@ fn packets_follow_another_bit_rate() {
         };
         assert_eq!(applied, expected, "{element}");
         let after = phase(&mut *stager, &mut *encoder, &mut next);
-        encoder.adjust(&Adjustment::bitrate(Bitrate::kbps(1000))).unwrap();
+        encoder
+            .adjust(&Adjustment::bitrate(Bitrate::kbps(1000)))
+            .unwrap();
         let again = phase(&mut *stager, &mut *encoder, &mut next);
-        eprintln!("{element}: {applied:?} {before:.0} -> {after:.0} -> {again:.0} bytes at 2083, 8333, 2083");
+        eprintln!(
+            "{element}: {applied:?} {before:.0} -> {after:.0} -> {again:.0} bytes at 2083, 8333, 2083"
+        );
         assert!(after > 2.0 * before, "{element}: {before:.0} -> {after:.0}");
         assert!(again < 0.6 * after, "{element}: {after:.0} -> {again:.0}");
     }
@@ -92,7 +96,11 @@ fn packets_follow_other_quantiser_bounds() {
         let mut encoder = stager.encoder(&config).unwrap();
         let mut next = 0;
         let before = phase(&mut *stager, &mut *encoder, &mut next);
-        let max = if codec_of(element).is_annex_b() { 51 } else { 63 };
+        let max = if codec_of(element).is_annex_b() {
+            51
+        } else {
+            63
+        };
         let bounds = QpBounds { min: max - 6, max };
         let applied = encoder.adjust(&Adjustment::qp(bounds)).unwrap();
         let after = phase(&mut *stager, &mut *encoder, &mut next);
@@ -105,7 +113,11 @@ fn packets_follow_other_quantiser_bounds() {
 fn a_constant_quantiser_is_constant() {
     for element in installed() {
         let mut sizes = Vec::new();
-        let max = if codec_of(element).is_annex_b() { 51 } else { 63 };
+        let max = if codec_of(element).is_annex_b() {
+            51
+        } else {
+            63
+        };
         for qp in [max / 4, max * 3 / 4] {
             let mut stager = stager(&StageConfig::new(SIZE));
             let mut config = config(element);
@@ -114,7 +126,10 @@ fn a_constant_quantiser_is_constant() {
             let mut next = 0;
             sizes.push(phase(&mut *stager, &mut *encoder, &mut next));
             let error = encoder.adjust(&Adjustment::bitrate(Bitrate::kbps(1000)));
-            assert!(matches!(error, Err(EncodeError::Unsupported { .. })), "{element}");
+            assert!(
+                matches!(error, Err(EncodeError::Unsupported { .. })),
+                "{element}"
+            );
         }
         eprintln!("{element}: {sizes:.0?} bytes");
         assert!(sizes[0] > 1.5 * sizes[1], "{element}: {sizes:.0?}");
@@ -133,9 +148,15 @@ fn a_reopened_encoder_goes_on_in_order_from_a_keyframe() {
     encoder.encode(&picture, &plain).unwrap();
     assert_eq!(encoder.room(), 0);
     let full = encoder.encode(&picture, &plain);
-    assert!(matches!(full, Err(EncodeError::Busy { held: 2 })), "{full:?}");
+    assert!(
+        matches!(full, Err(EncodeError::Busy { held: 2 })),
+        "{full:?}"
+    );
     let qp = QpBounds { min: 20, max: 40 };
-    assert_eq!(encoder.adjust(&Adjustment::qp(qp)).unwrap(), Applied::Reopened);
+    assert_eq!(
+        encoder.adjust(&Adjustment::qp(qp)).unwrap(),
+        Applied::Reopened
+    );
     for expected in 1..=2 {
         assert_eq!(next_packet(&mut *encoder).unwrap().picture.0, expected);
     }
@@ -178,7 +199,10 @@ fn settings_out_of_range_are_refused_with_the_bounds() {
     };
     let error = open("x264enc", RateControl::ConstantQp { qp: 60 });
     assert!(error.contains("60") && error.contains("51"), "{error}");
-    let error = open("x264enc", RateControl::constant(Bitrate::bps(10_000_000_000_000)));
+    let error = open(
+        "x264enc",
+        RateControl::constant(Bitrate::bps(10_000_000_000_000)),
+    );
     assert!(error.contains("2048000"), "{error}");
     let error = open("x265enc", RateControl::constant(Bitrate::kbps(500_000)));
     assert!(error.contains("102400"), "{error}");
@@ -208,7 +232,10 @@ fn a_picture_of_another_size_is_refused() {
     let picture = stage(&mut *small, noise(0));
     let mut encoder = other.encoder(&config("x264enc")).unwrap();
     let error = encoder.encode(&picture, &PictureRequest::plain());
-    assert!(matches!(error, Err(EncodeError::ForeignPicture { .. })), "{error:?}");
+    assert!(
+        matches!(error, Err(EncodeError::ForeignPicture { .. })),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -297,7 +324,9 @@ fn encoders_leave_neither_descriptors_nor_threads() {
             assert!(reaper::settle(LIMIT));
             // Threads end a little after they are joined by count.
             let deadline = Instant::now() + Duration::from_secs(2);
-            while counts.first().is_some_and(|c| *c != (open_files(), threads()))
+            while counts
+                .first()
+                .is_some_and(|c| *c != (open_files(), threads()))
                 && Instant::now() < deadline
             {
                 std::thread::sleep(Duration::from_millis(20));
@@ -308,7 +337,10 @@ fn encoders_leave_neither_descriptors_nor_threads() {
             counts.push((open_files(), threads()));
         }
     }
-    assert!(counts[1].0 <= counts[0].0 && counts[1].1 <= counts[0].1, "{counts:?}");
+    assert!(
+        counts[1].0 <= counts[0].0 && counts[1].1 <= counts[0].1,
+        "{counts:?}"
+    );
 }
 
 #[test]
@@ -318,16 +350,29 @@ fn the_cpu_is_a_device_with_every_installed_software_element() {
     let devices = backend.devices().unwrap();
     let cpu = devices.iter().find(|d| d.id == "cpu").unwrap();
     let capabilities = backend.capabilities(cpu).unwrap();
-    let mut names: Vec<&str> = capabilities.encoders.iter().map(|e| e.name.as_str()).collect();
+    let mut names: Vec<&str> = capabilities
+        .encoders
+        .iter()
+        .map(|e| e.name.as_str())
+        .collect();
     names.sort_unstable();
     let mut expected = installed;
     expected.sort_unstable();
     assert_eq!(names, expected);
-    let x264 = capabilities.encoders.iter().find(|e| e.name == "x264enc").unwrap();
+    let x264 = capabilities
+        .encoders
+        .iter()
+        .find(|e| e.name == "x264enc")
+        .unwrap();
     assert!(x264.live_bitrate && x264.qp_bounds);
     assert!(x264.rates.contains(&RateMode::Constant));
     assert!(x264.notes.is_empty(), "{:?}", x264.notes);
-    assert!(capabilities.imports.iter().any(|i| i.fourcc == Fourcc::XRGB8888));
+    assert!(
+        capabilities
+            .imports
+            .iter()
+            .any(|i| i.fourcc == Fourcc::XRGB8888)
+    );
     let mut nowhere = cpu.clone();
     nowhere.id = "renderD999".to_owned();
     assert!(backend.capabilities(&nowhere).is_err());
@@ -343,16 +388,32 @@ fn headers_carry_the_colour_and_forbid_reordering() {
         let mut encoder = stager.encoder(&config(element)).unwrap();
         let picture = stage(&mut *stager, frame(0, SIZE));
         let packet = encode(&mut *encoder, &picture, &PictureRequest::plain()).unwrap();
-        let path = folder.path(&format!("{element}.{}", if codec.is_annex_b() { codec.name() } else { "ivf" }));
+        let path = folder.path(&format!(
+            "{element}.{}",
+            if codec.is_annex_b() {
+                codec.name()
+            } else {
+                "ivf"
+            }
+        ));
         write_stream(&path, codec, SIZE, &[packet]);
-        let seen = ffprobe(&path, "color_range,color_space,color_transfer,color_primaries,has_b_frames,chroma_location");
+        let seen = ffprobe(
+            &path,
+            "color_range,color_space,color_transfer,color_primaries,has_b_frames,chroma_location",
+        );
         eprintln!("{element}: {}", seen.replace('\n', " "));
         let said = encoder.stream().color_in_headers;
         let matrix = seen.contains("color_space=bt709");
         match codec {
             Codec::H264 | Codec::H265 => {
-                assert!(matrix && seen.contains("color_range=tv"), "{element}: {seen}");
-                assert!(seen.contains("color_transfer=iec61966-2-1"), "{element}: {seen}");
+                assert!(
+                    matrix && seen.contains("color_range=tv"),
+                    "{element}: {seen}"
+                );
+                assert!(
+                    seen.contains("color_transfer=iec61966-2-1"),
+                    "{element}: {seen}"
+                );
                 assert!(seen.contains("color_primaries=bt709"), "{element}: {seen}");
                 assert!(seen.contains("has_b_frames=0"), "{element}: {seen}");
                 assert!(seen.contains("chroma_location=left"), "{element}: {seen}");

@@ -46,17 +46,30 @@ fn containers_hold_every_frame_and_the_visible_size() {
         for extension in ["mp4", "mkv"] {
             let path = folder.path(&format!("{element}.{extension}"));
             match mux(&path, &info, &packets) {
-                Err(MuxError::Codec { .. }) if element == "vp8enc" && extension == "mp4" => continue,
+                Err(MuxError::Codec { .. }) if element == "vp8enc" && extension == "mp4" => {
+                    continue;
+                }
                 other => other.unwrap(),
             }
             let seen = ffprobe(&path, "nb_read_frames,width,height");
-            assert!(seen.contains(&format!("nb_read_frames={COUNT}")), "{element} {extension}: {seen}");
+            assert!(
+                seen.contains(&format!("nb_read_frames={COUNT}")),
+                "{element} {extension}: {seen}"
+            );
             ffmpeg_decode(&path, "yuv420p");
             let bytes = std::fs::read(&path).unwrap();
             if extension == "mp4" {
-                assert_eq!(track_size(&bytes), Some(SIZE), "{element}: size in the track header");
+                assert_eq!(
+                    track_size(&bytes),
+                    Some(SIZE),
+                    "{element}: size in the track header"
+                );
             } else {
-                assert_eq!(matroska_size(&bytes), Some(SIZE), "{element}: size of the track");
+                assert_eq!(
+                    matroska_size(&bytes),
+                    Some(SIZE),
+                    "{element}: size of the track"
+                );
             }
         }
     }
@@ -75,7 +88,9 @@ fn track_size(file: &[u8]) -> Option<Size> {
 fn matroska_size(file: &[u8]) -> Option<Size> {
     // Video (0xE0) precedes them; look for the pair with our order of sizes.
     let value = |id: u8| {
-        let video = file.windows(2).position(|w| w[0] == 0xE0 && w[1] & 0x80 != 0 || w == [0xE0, 0x01])?;
+        let video = file
+            .windows(2)
+            .position(|w| w[0] == 0xE0 && w[1] & 0x80 != 0 || w == [0xE0, 0x01])?;
         let rest = &file[video..(video + 200).min(file.len())];
         rest.windows(4).find_map(|w| match (w[0] == id, w[1]) {
             (true, 0x81) => Some(u32::from(w[2])),
@@ -102,7 +117,10 @@ fn our_own_decoder_gives_back_what_went_in() {
                 assert_eq!(frame.size, info.coded);
                 assert_eq!(frame.chroma, chroma);
                 let db = psnr(&frame.samples, sent);
-                assert!(db > 26.0, "{element} {chroma}: frame {number} at {db:.1} dB");
+                assert!(
+                    db > 26.0,
+                    "{element} {chroma}: frame {number} at {db:.1} dB"
+                );
             }
             assert!(decoder.next(LIMIT).unwrap().is_none());
         }
@@ -158,7 +176,10 @@ fn a_full_disk_is_an_error_and_no_hang() {
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
     let error = mux(&path, &info, &packets).unwrap_err();
     eprintln!("{error}");
-    assert!(matches!(error, MuxError::Write { .. } | MuxError::Open { .. }), "{error:?}");
+    assert!(
+        matches!(error, MuxError::Write { .. } | MuxError::Open { .. }),
+        "{error:?}"
+    );
 }
 
 #[test]

@@ -39,7 +39,9 @@ fn ue(r: &mut BitReader<'_>, element: &'static str, max: u32) -> Result<u32, Syn
 }
 
 fn skip_ue(r: &mut BitReader<'_>, elements: &[&'static str]) -> Result<(), SyntaxError> {
-    elements.iter().try_for_each(|element| r.read_ue(element).map(drop))
+    elements
+        .iter()
+        .try_for_each(|element| r.read_ue(element).map(drop))
 }
 
 impl Sps {
@@ -158,7 +160,10 @@ fn profile_tier_level(r: &mut BitReader<'_>, layers: u32) -> Result<String, Synt
         "hev1.{space}{profile}.{:X}.{tier}{level}",
         compatible.reverse_bits()
     );
-    let used = constraints.iter().rposition(|&b| b != 0).map_or(0, |i| i + 1);
+    let used = constraints
+        .iter()
+        .rposition(|&b| b != 0)
+        .map_or(0, |i| i + 1);
     for byte in constraints.iter().take(used) {
         name.push_str(&format!(".{byte:X}"));
     }
@@ -234,8 +239,7 @@ fn short_term_sets(r: &mut BitReader<'_>) -> Result<(), SyntaxError> {
 
 /// The start of annex E.2.1.
 fn vui_color(r: &mut BitReader<'_>) -> Result<Option<((u8, u8, u8), bool)>, SyntaxError> {
-    if r.read_flag("aspect_ratio_info_present_flag")?
-        && r.read_bits("aspect_ratio_idc", 8)? == 255
+    if r.read_flag("aspect_ratio_info_present_flag")? && r.read_bits("aspect_ratio_idc", 8)? == 255
     {
         r.read_bits("sar", 32)?;
     }
@@ -250,7 +254,8 @@ fn vui_color(r: &mut BitReader<'_>) -> Result<Option<((u8, u8, u8), bool)>, Synt
     if !r.read_flag("colour_description_present_flag")? {
         return Ok(Some(((2, 2, 2), full)));
     }
-    let mut code = |element| Ok::<_, SyntaxError>(u8::try_from(r.read_bits(element, 8)?).unwrap_or(2));
+    let mut code =
+        |element| Ok::<_, SyntaxError>(u8::try_from(r.read_bits(element, 8)?).unwrap_or(2));
     let codes = (
         code("colour_primaries")?,
         code("transfer_characteristics")?,
@@ -269,7 +274,9 @@ mod tests {
         for length in 0..2000usize {
             let bytes: Vec<u8> = (0..length % 97)
                 .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
                     (state >> 56) as u8
                 })
                 .collect();

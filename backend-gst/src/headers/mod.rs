@@ -109,7 +109,11 @@ impl Headers {
     }
 
     /// Completes `info` from the first packet, as [`Headers::copy`] left it.
-    pub(crate) fn describe(&mut self, packet: &[u8], info: &mut StreamInfo) -> Result<(), HeaderError> {
+    pub(crate) fn describe(
+        &mut self,
+        packet: &[u8],
+        info: &mut StreamInfo,
+    ) -> Result<(), HeaderError> {
         if !self.is_keyframe(packet)? {
             return Err(HeaderError::NoKeyframe);
         }
