@@ -54,6 +54,11 @@ fn layout(take: &mut Take<'_>) -> Layout {
 }
 
 pub(crate) fn run(data: &[u8]) {
+    reach(data);
+}
+
+/// The target's body; true when it got as far as reading pixels.
+fn reach(data: &[u8]) -> bool {
     let mut take = Take::new(data);
     let layout = layout(&mut take);
     let sizes: ArrayVec<u64, MAX_PLANES> = (0..usize::from(take.u8()) % (MAX_PLANES + 1))
@@ -75,16 +80,17 @@ pub(crate) fn run(data: &[u8]) {
         // What refuses must be able to say why.
         Err(error) => assert!(!error.to_string().is_empty()),
     }
-    read(layout, &mut take);
+    read(layout, &mut take)
 }
 
 /// What is accepted for memory of ours must be readable to the last pixel.
-fn read(mut layout: Layout, take: &mut Take<'_>) {
+/// True when pixels were read.
+fn read(mut layout: Layout, take: &mut Take<'_>) -> bool {
     for plane in &mut layout.planes {
         plane.object = 0;
     }
     let Ok(image) = MemoryImage::new(Arc::new(vec![0x5a; IMAGE_BYTES]), layout.clone()) else {
-        return;
+        return false;
     };
     let size = layout.size;
     let source = SourceBuffer::from(image.clone());
@@ -95,12 +101,12 @@ fn read(mut layout: Layout, take: &mut Take<'_>) {
         _ => PictureFormat::I444,
     };
     let Ok(target) = PictureLayout::new(format, size) else {
-        return;
+        return false;
     };
     let Ok(mut converter) =
         Converter::new(layout.fourcc, size, target, scanout_core::color::ColorSpec::DESKTOP)
     else {
-        return;
+        return false;
     };
     let planes = layout.planes.iter().map(|plane| {
         PlaneView::new(
@@ -115,4 +121,14 @@ fn read(mut layout: Layout, take: &mut Take<'_>) {
     converter
         .convert(&source, &mut picture, &damage)
         .expect("a validated layout converts");
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_plain_input_of_the_corpus_gets_as_far_as_pixels() {
+        assert!(super::reach(include_bytes!("../corpus/layout/one-plane")));
+        assert!(!super::reach(include_bytes!("../corpus/layout/zero-size")));
+    }
 }
