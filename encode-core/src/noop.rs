@@ -193,26 +193,8 @@ impl Stager for NoopStager {
     }
 
     fn encoder(&self, config: &EncoderConfig) -> Result<Box<dyn Encoder>, OpenError> {
-        self.control.opened.fetch_add(1, Ordering::SeqCst);
-        self.control.alive.fetch_add(1, Ordering::SeqCst);
-        let event = Arc::new(event_fd()?);
-        NoopControl::lock(&self.control.encoders).push(Arc::downgrade(&event));
-        Ok(Box::new(NoopEncoder {
-            control: Arc::clone(&self.control),
-            stream: StreamInfo::new(
-                config.codec,
-                "noop",
-                self.config.size,
-                self.config.size,
-                self.config.chroma,
-                self.config.color,
-            ),
-            event,
-            inside: VecDeque::with_capacity(4),
-            pool: BytesPool::new(),
-            next: 0,
-            draining: false,
-        }))
+        let encoder = NoopEncoder::new(Arc::clone(&self.control), &self.config, config)?;
+        Ok(Box::new(encoder))
     }
 
     fn wake(&self) -> BorrowedFd<'_> {
@@ -223,7 +205,10 @@ impl Stager for NoopStager {
 /// Pictures that the encoder takes at a time.
 const DEPTH: usize = 1;
 
-struct NoopEncoder {
+/// The encoder: a packet holds the number of its picture's frame, in eight
+/// little-endian bytes.
+#[derive(Debug)]
+pub struct NoopEncoder {
     control: Arc<NoopControl>,
     stream: StreamInfo,
     event: Arc<EventFd>,
@@ -231,6 +216,37 @@ struct NoopEncoder {
     pool: BytesPool,
     next: u64,
     draining: bool,
+}
+
+impl NoopEncoder {
+    /// An encoder of pictures as `stage` describes; takes those of any stager.
+    pub fn new(
+        control: Arc<NoopControl>,
+        stage: &StageConfig,
+        config: &EncoderConfig,
+    ) -> Result<Self, OpenError> {
+        control.opened.fetch_add(1, Ordering::SeqCst);
+        control.alive.fetch_add(1, Ordering::SeqCst);
+        let event = Arc::new(event_fd()?);
+        NoopControl::lock(&control.encoders).push(Arc::downgrade(&event));
+        let stream = StreamInfo::new(
+            config.codec,
+            "noop",
+            stage.size,
+            stage.size,
+            stage.chroma,
+            stage.color,
+        );
+        Ok(Self {
+            control,
+            stream,
+            event,
+            inside: VecDeque::with_capacity(4),
+            pool: BytesPool::new(),
+            next: 0,
+            draining: false,
+        })
+    }
 }
 
 impl Encoder for NoopEncoder {
