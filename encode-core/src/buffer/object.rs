@@ -208,7 +208,16 @@ mod tests {
         for linear in ["udmabuf", "system"] {
             assert!(exporter_is_linear(linear), "{linear}");
         }
-        for tiling in ["", "i915", "xe", "amdgpu", "drm", "nvidia_drm", "virtio_gpu", "udmabuf2"] {
+        for tiling in [
+            "",
+            "i915",
+            "xe",
+            "amdgpu",
+            "drm",
+            "nvidia_drm",
+            "virtio_gpu",
+            "udmabuf2",
+        ] {
             assert!(!exporter_is_linear(tiling), "{tiling}");
         }
     }
