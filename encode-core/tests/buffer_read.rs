@@ -195,3 +195,37 @@ fn a_failed_import_is_not_cached() {
     cache.insert(key.clone(), 7, 6);
     assert_eq!((cache.len(), cache.bytes()), (1, 7));
 }
+
+#[test]
+fn explicit_fences_are_waited_for_with_a_limit() {
+    use scanout_core::buffer::wait_acquired;
+    use scanout_core::sync::{Acquire, SyncError, SyncFile};
+
+    let (layout, bytes) = Layout::packed(Fourcc::R8, Size::new(4, 4), 1).unwrap();
+    let image = MemoryImage::new(Arc::new(vec![0u8; bytes as usize]), layout).unwrap();
+    let source = SourceBuffer::from(image);
+    let limit = Duration::from_millis(10);
+    for acquire in [Acquire::Implicit, Acquire::Ready] {
+        wait_acquired(&source, &acquire, limit).unwrap();
+    }
+    let (silent, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    let fence = Acquire::SyncFile(SyncFile::new(silent.into()));
+    assert!(matches!(
+        wait_acquired(&source, &fence, limit),
+        Err(SyncError::TimedOut { .. })
+    ));
+    let (syncobj, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    let timeline = Acquire::Timeline {
+        syncobj: syncobj.into(),
+        point: 7,
+    };
+    let error = wait_acquired(&source, &timeline, limit).unwrap_err();
+    assert!(error.to_string().contains("point 7"), "{error}");
+}
+
+#[test]
+fn buffers_travel_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<SourceBuffer>();
+    shared::<CpuReader>();
+}

@@ -39,8 +39,17 @@ fn intel_modifiers_have_their_names_and_planes() {
         assert_eq!(name.to_lowercase().parse::<Modifier>().unwrap(), modifier);
         assert_eq!(planes(Fourcc::XRGB8888, modifier.0), xr24, "{name} XR24");
         assert_eq!(planes(Fourcc::NV12, modifier.0), nv12, "{name} NV12");
-        assert!(modifier.tile().is_some(), "{name}");
+        assert!(modifier.tile(4).is_some(), "{name}");
     }
+}
+
+#[test]
+fn yf_tiles_depend_on_the_bytes_of_a_pixel() {
+    for (bytes, width, rows) in [(1, 64, 64), (2, 128, 32), (4, 128, 32), (8, 256, 16)] {
+        let tile = Modifier::INTEL_YF_TILED.tile(bytes).unwrap();
+        assert_eq!((tile.width_bytes, tile.rows), (width, rows), "{bytes}");
+    }
+    assert!(Modifier::LINEAR.tile(4).is_none());
 }
 
 #[test]
@@ -95,11 +104,11 @@ fn nvidia_block_linear_fields_are_decoded() {
         turing.to_string(),
         "NVIDIA_BLOCK_LINEAR_2D(h=4,k=0x06,g=2,s=1,c=0)"
     );
-    let tile = turing.tile().unwrap();
+    let tile = turing.tile(4).unwrap();
     assert_eq!((tile.width_bytes, tile.rows), (64, 128));
     // The deprecated 16BX2 names are the same with all other fields 0.
     let old = Modifier(drm_fourcc::DrmModifier::Nvidia_16bx2_block_sixteen_gob.into());
-    assert_eq!(old.tile().unwrap().rows, 8 * 16);
+    assert_eq!(old.tile(4).unwrap().rows, 8 * 16);
     assert!(Modifier::NVIDIA_TEGRA_TILED.nvidia().is_none());
 }
 

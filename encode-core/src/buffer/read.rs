@@ -208,7 +208,13 @@ impl CpuReader {
         }
     }
 
-    /// Waits for the producer's writes, for at most `limit` per object, and begins reading.
+    /// Waits for the writes that the kernel tracks, for at most `limit` per object, and
+    /// begins reading. Explicit fences are waited for before, by
+    /// [`wait_acquired`](super::wait_acquired).
+    ///
+    /// The begin of CPU access waits for fences too, and the kernel does not bound
+    /// that; a fence that a producer adds right between the two can therefore hold
+    /// it longer than `limit`.
     pub fn read<'a>(
         &'a mut self,
         source: &'a SourceBuffer,
