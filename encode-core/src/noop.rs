@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::encoder::{
-    Adjustment, Applied, Backend, BackendError, BackendName, BytesPool, Capabilities, Device,
-    DeviceKind, EncodeError, Encoder, EncoderConfig, Frame, FrameTimes, OpenError, Packet,
-    PathClass, Picture, PictureId, PictureInfo, PicturePool, PictureRequest, StageConfig,
-    StageError, StageEvent, Stager, StreamInfo, Surface, Ticket,
+    Adjustment, Applied, Backend, BackendError, BackendName, BytesPool, Capabilities, Chroma,
+    Codec, Device, DeviceKind, EncodeError, Encoder, EncoderCaps, EncoderConfig, Frame, FrameTimes,
+    OpenError, Packet, PathClass, Picture, PictureId, PictureInfo, PicturePool, PictureRequest,
+    RateMode, StageConfig, StageError, StageEvent, Stager, StreamInfo, Surface, Ticket,
 };
+use crate::geometry::Size;
 use crate::sync::EventFd;
 
 /// Switches of a running [`NoopBackend`], and what it has counted.
@@ -83,7 +84,23 @@ impl Backend for NoopBackend {
     }
 
     fn capabilities(&self, _device: &Device) -> Result<Capabilities, BackendError> {
-        Ok(Capabilities::default())
+        let encoder = EncoderCaps {
+            name: "noop".to_owned(),
+            codec: Codec::H264,
+            chroma: vec![Chroma::C420],
+            min_size: Size::new(1, 1),
+            max_size: Size::new(16384, 16384),
+            rates: vec![RateMode::Constant],
+            live_bitrate: true,
+            qp_bounds: false,
+            path: PathClass::Software,
+            rank: 0,
+            notes: vec!["its packets hold no picture".to_owned()],
+        };
+        Ok(Capabilities {
+            encoders: vec![encoder],
+            imports: Vec::new(),
+        })
     }
 
     fn open(&self, _device: &Device, config: &StageConfig) -> Result<Box<dyn Stager>, OpenError> {
