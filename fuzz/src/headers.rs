@@ -45,7 +45,10 @@ pub(crate) fn h264(data: &[u8]) {
         if let Ok(pps) = Pps::read_nal(nal, |id| sets.sps(id)) {
             let sps = sets.sps(pps.sps_id).expect("it was read by it");
             let written = pps.to_nal(sps).expect("a PPS that was read can be written");
-            assert_eq!(Pps::read_nal(&written, |id| sets.sps(id)).as_ref(), Ok(&pps));
+            assert_eq!(
+                Pps::read_nal(&written, |id| sets.sps(id)).as_ref(),
+                Ok(&pps)
+            );
         }
         let _ = sets.slice(nal);
         let _ = h264::read_sei(nal);

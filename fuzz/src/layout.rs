@@ -73,7 +73,8 @@ fn reach(data: &[u8]) -> bool {
                 let rows = u128::from(plane.rows(layout.size.height));
                 let row_bytes = u128::from(plane.row_bytes(layout.size.width));
                 assert!(u128::from(given.stride) >= row_bytes);
-                let end = u128::from(given.offset) + u128::from(given.stride) * (rows - 1) + row_bytes;
+                let end =
+                    u128::from(given.offset) + u128::from(given.stride) * (rows - 1) + row_bytes;
                 assert!(end <= u128::from(sizes[usize::from(given.object)]));
             }
         }
@@ -103,14 +104,20 @@ fn read(mut layout: Layout, take: &mut Take<'_>) -> bool {
     let Ok(target) = PictureLayout::new(format, size) else {
         return false;
     };
-    let Ok(mut converter) =
-        Converter::new(layout.fourcc, size, target, scanout_core::color::ColorSpec::DESKTOP)
-    else {
+    let Ok(mut converter) = Converter::new(
+        layout.fourcc,
+        size,
+        target,
+        scanout_core::color::ColorSpec::DESKTOP,
+    ) else {
         return false;
     };
     let planes = layout.planes.iter().map(|plane| {
         PlaneView::new(
-            image.bytes().get(plane.offset as usize..).unwrap_or_default(),
+            image
+                .bytes()
+                .get(plane.offset as usize..)
+                .unwrap_or_default(),
             plane.stride as usize,
         )
     });

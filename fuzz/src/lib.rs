@@ -10,6 +10,7 @@
 mod headers;
 mod layout;
 pub mod mutator;
+mod readers;
 mod take;
 
 use std::path::PathBuf;
@@ -40,6 +41,22 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "other_headers",
         run: headers::others,
+    },
+    Target {
+        name: "y4m",
+        run: readers::y4m,
+    },
+    Target {
+        name: "raw_layout",
+        run: readers::raw_layout,
+    },
+    Target {
+        name: "damage_log",
+        run: readers::damage_log,
+    },
+    Target {
+        name: "png",
+        run: readers::png,
     },
 ];
 

@@ -23,7 +23,12 @@ fn inputs(dir: &Path) -> Vec<(String, Vec<u8>)> {
 fn no_reader_panics_on_the_corpus_or_on_any_head_of_it() {
     for target in TARGETS {
         let inputs = inputs(&corpus_dir(target));
-        assert!(inputs.len() >= 3, "{}: {} inputs", target.name, inputs.len());
+        assert!(
+            inputs.len() >= 3,
+            "{}: {} inputs",
+            target.name,
+            inputs.len()
+        );
         for (name, bytes) in inputs {
             println!("{}/{name}", target.name);
             (target.run)(&bytes);
