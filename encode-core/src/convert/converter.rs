@@ -148,7 +148,7 @@ impl Converter {
 
 /// Columns converted at a time: the scratch rows of two lines stay in the
 /// first-level cache beside the pixels.
-const STRIP: usize = 512;
+const STRIP: usize = 2048;
 
 /// Components of a strip of a row; the first column is the one left of the strip.
 #[derive(Debug)]
