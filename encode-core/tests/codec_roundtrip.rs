@@ -12,6 +12,7 @@ use scanout_core::codec::annexb::{self, LengthSize, nal_units, write_nal};
 use scanout_core::codec::bits::{BitReader, BitWriter, SyntaxError, escape_into, unescape_into};
 use scanout_core::codec::h264::*;
 use scanout_core::codec::{av1, hevc, vp8, vp9};
+use scanout_core::color::ColorSpec;
 use scanout_core::geometry::Size;
 use values::{pps, slice, sps};
 
@@ -288,4 +289,43 @@ fn odd_sizes_show_the_next_even_size_in_420_and_themselves_in_444() {
         (Size::new(1920, 1088), Size::new(1920, 1080))
     );
     assert_eq!(sps.codec_string(), "avc1.640028");
+}
+
+/// What passes through unchanged costs neither a copy nor memory.
+#[test]
+fn rewriting_leaves_the_buffer_alone_where_nothing_changes() {
+    let sps = Sps::new(&SpsConfig::new(Profile::High, Size::new(64, 64))).unwrap();
+    let rewriter = SpsRewriter::new()
+        .color(ColorSpec::DESKTOP)
+        .assert_no_reordering();
+    let mut out = Vec::new();
+    let slice = [0, 0, 0, 1, 0x41, 0x9A, 0, 0, 1, 0x67, 0xFF];
+    assert_eq!(
+        rewriter.rewrite(&slice, &mut out).unwrap(),
+        Rewrite::Unchanged
+    );
+    let mut already = Vec::new();
+    write_nal(&sps.to_nal().unwrap(), &mut already);
+    assert_eq!(
+        rewriter.rewrite(&already, &mut out).unwrap(),
+        Rewrite::Unchanged
+    );
+    assert_eq!(out.capacity(), 0);
+    let mut bare = Vec::new();
+    write_nal(
+        &Sps {
+            vui: None,
+            ..sps.clone()
+        }
+        .to_nal()
+        .unwrap(),
+        &mut bare,
+    );
+    assert_eq!(
+        rewriter.rewrite(&bare, &mut out).unwrap(),
+        Rewrite::Rewritten
+    );
+    let rewritten = Sps::read_nal(nal_units(&out).next().unwrap().bytes).unwrap();
+    assert_eq!(rewritten.color(), sps.color());
+    assert_eq!(rewritten.reorder(), sps.reorder());
 }
