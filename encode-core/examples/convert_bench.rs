@@ -208,16 +208,10 @@ fn banded(
                 .copy_from_slice(&y[row * stride..row * stride + width]);
         }
         for row in (0..rows).step_by(2) {
-            let pair = |plane: &'_ [u8]| {
-                (
-                    plane[row * stride..][..width].to_vec(),
-                    plane[(row + 1) * stride..][..width].to_vec(),
-                )
-            };
-            let (a, b) = pair(u);
-            downsample(&a, &b, &mut sums, &mut cb);
-            let (a, b) = pair(v);
-            downsample(&a, &b, &mut sums, &mut cr);
+            let line = row * stride..row * stride + width;
+            let next = line.start + stride..line.end + stride;
+            downsample(&u[line.clone()], &u[next.clone()], &mut sums, &mut cb);
+            downsample(&v[line], &v[next], &mut sums, &mut cr);
             let out = &mut uv_plane[(top + row) / 2 * chroma.stride..][..width];
             for ((out, b), r) in out.chunks_exact_mut(2).zip(&cb).zip(&cr) {
                 out.copy_from_slice(&[*b, *r]);

@@ -1,3 +1,4 @@
+//! libFuzzer's way into the target `damage_log`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,3 +1,4 @@
+//! libFuzzer's way into the target `h264_headers`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
