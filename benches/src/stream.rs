@@ -56,12 +56,12 @@ pub fn differences(ours: &Options, other: &Options) -> Vec<String> {
         .collect()
 }
 
-/// A stream's bytes without its SEI, which holds nothing but words: equal
-/// where two encoders did exactly the same.
-pub fn without_sei(stream: &[u8]) -> Vec<&[u8]> {
+/// The coded slices of a stream: equal where two encoders made the same
+/// decisions on the same pictures, whatever they say in headers and SEI.
+pub fn slices(stream: &[u8]) -> Vec<&[u8]> {
     nal_units(stream)
         .map(|nal| nal.bytes)
-        .filter(|bytes| NalHeader::split(bytes).is_ok_and(|(h, _)| h.unit_type != NalType::SEI))
+        .filter(|bytes| NalHeader::split(bytes).is_ok_and(|(h, _)| h.unit_type.is_vcl()))
         .collect()
 }
 
