@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use dcv_color_primitives as dcv;
 use scanout_core::color::{ChromaSite, ColorSpec};
 use scanout_core::convert::{
-    Converter, PictureFormat, PictureLayout, PlaneView, Source, reference,
+    Converter, PictureFormat, PictureLayout, PlaneView, Source, quality, reference,
 };
 use scanout_core::format::Fourcc;
 use scanout_core::geometry::{Damage, Rect, Size};
@@ -342,6 +342,15 @@ fn main() {
             banded(&pixels, &layout, &mut bytes, &mut scratch, &band, yuv444);
         });
         judge(name, &layout, &bytes, &exact);
+
+        let luma = PlaneView::new(&exact, layout.planes()[0].stride);
+        let seen = PlaneView::new(&bytes, layout.planes()[0].stride);
+        measure("SSIM of luma", size, memcpy, || {
+            black_box(quality::ssim(luma, seen, size).expect("sizes fit"));
+        });
+        measure("PSNR of luma", size, memcpy, || {
+            black_box(quality::psnr(luma, seen, size).expect("sizes fit"));
+        });
 
         // A typical damaged part: a window of a tenth of the screen.
         let mut converter =
