@@ -38,6 +38,16 @@ codes! {
 }
 
 impl Fourcc {
+    // These are newer than drm-fourcc's list.
+    /// `DRM_FORMAT_XRGB16161616`
+    pub const XRGB16161616: Self = Self::from_chars(*b"XR48");
+    /// `DRM_FORMAT_XBGR16161616`
+    pub const XBGR16161616: Self = Self::from_chars(*b"XB48");
+    /// `DRM_FORMAT_ARGB16161616`
+    pub const ARGB16161616: Self = Self::from_chars(*b"AR48");
+    /// `DRM_FORMAT_ABGR16161616`
+    pub const ABGR16161616: Self = Self::from_chars(*b"AB48");
+
     /// The code of four characters, for example `Fourcc::from_chars(*b"XR24")`.
     pub const fn from_chars(chars: [u8; 4]) -> Self {
         Self(u32::from_le_bytes(chars))
