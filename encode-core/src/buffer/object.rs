@@ -152,7 +152,8 @@ impl AsFd for Object {
     }
 }
 
-/// The value of `exp_name` in a dma-buf's fdinfo.
+/// The value of `exp_name` in a dma-buf's fdinfo. The first one counts: the name that
+/// user space gave to the buffer follows it, and may hold a line break and a forgery.
 pub(super) fn exporter_of(fdinfo: &str) -> Option<&str> {
     fdinfo
         .lines()
@@ -188,5 +189,36 @@ fn found(file_type: FileType, magic: u64) -> &'static str {
         FileType::RegularFile if magic == TMPFS_MAGIC => "a file in a tmpfs",
         FileType::RegularFile => "a regular file",
         _ => "some other descriptor",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffers_own_name_cannot_forge_its_exporter() {
+        let fdinfo = "pos:\t0\nflags:\t02000002\nsize:\t8294400\ncount:\t2\nexp_name:\ti915\nname:\tx\nexp_name:\tudmabuf\n";
+        assert_eq!(exporter_of(fdinfo), Some("i915"));
+        assert_eq!(exporter_of("pos:\t0\n"), None);
+    }
+
+    #[test]
+    fn only_exporters_without_tiling_count_as_linear() {
+        for linear in ["udmabuf", "system"] {
+            assert!(exporter_is_linear(linear), "{linear}");
+        }
+        for tiling in [
+            "",
+            "i915",
+            "xe",
+            "amdgpu",
+            "drm",
+            "nvidia_drm",
+            "virtio_gpu",
+            "udmabuf2",
+        ] {
+            assert!(!exporter_is_linear(tiling), "{tiling}");
+        }
     }
 }

@@ -67,6 +67,57 @@ impl Drop for Map {
     }
 }
 
+/// A shared map for writing, unmapped on drop.
+#[derive(Debug)]
+pub(super) struct MapMut {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the map is plain memory that belongs to no thread.
+unsafe impl Send for MapMut {}
+
+impl MapMut {
+    /// Maps the first `len` bytes of an object that cannot become shorter.
+    pub(super) fn new(fd: BorrowedFd<'_>, len: usize) -> Result<Self, Errno> {
+        if isize::try_from(len).is_err() {
+            return Err(Errno::NOMEM);
+        }
+        // SAFETY: a fresh mapping at an address of the kernel's choice aliases
+        // nothing that Rust knows of.
+        let start = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                fd,
+                0,
+            )?
+        };
+        let start = NonNull::new(start.cast::<u8>()).ok_or(Errno::NOMEM)?;
+        Ok(Self { start, len })
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: `start..start + len` is mapped writable until `self` is dropped, stays
+        // backed (the allocations of this crate have a fixed size) and is
+        // reached through this unique borrow only; readers of the same pages
+        // follow the rules of `CpuReader`.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for MapMut {
+    fn drop(&mut self) {
+        // SAFETY: the range was mapped by `new`, and no slice outlives `self`.
+        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+        if let Err(errno) = unmapped {
+            tracing::error!(%errno, len = self.len, "munmap failed");
+        }
+    }
+}
+
 /// `struct dma_buf_sync`
 #[repr(C)]
 struct DmaBufSync {
@@ -75,11 +126,21 @@ struct DmaBufSync {
 
 const DMA_BUF_IOCTL_SYNC: Opcode = opcode::write::<DmaBufSync>(b'b', 0);
 const DMA_BUF_SYNC_READ: u64 = 1;
+const DMA_BUF_SYNC_WRITE: u64 = 2;
 const DMA_BUF_SYNC_END: u64 = 4;
 
-/// Brackets CPU reads of a dma-bufs' map, so that caches are coherent.
+/// Brackets CPU reads of a dma-buf's map, so that caches are coherent.
 pub(super) fn sync_read(fd: BorrowedFd<'_>, end: bool) -> Result<(), Errno> {
-    let flags = DMA_BUF_SYNC_READ | if end { DMA_BUF_SYNC_END } else { 0 };
+    sync(fd, DMA_BUF_SYNC_READ, end)
+}
+
+/// Brackets CPU writes to a dma-buf's map.
+pub(super) fn sync_write(fd: BorrowedFd<'_>, end: bool) -> Result<(), Errno> {
+    sync(fd, DMA_BUF_SYNC_WRITE, end)
+}
+
+fn sync(fd: BorrowedFd<'_>, access: u64, end: bool) -> Result<(), Errno> {
+    let flags = access | if end { DMA_BUF_SYNC_END } else { 0 };
     loop {
         // SAFETY: the opcode's size is that of `DmaBufSync`, which the kernel only reads.
         let done = unsafe {
@@ -209,7 +270,6 @@ const DRM_IOCTL_MODE_DESTROY_DUMB: Opcode = opcode::read_write::<DestroyDumb>(b'
 #[derive(Debug)]
 pub(super) struct Dumb {
     pub(super) fd: OwnedFd,
-    pub(super) pitch: u32,
     pub(super) size: u64,
 }
 
@@ -261,7 +321,6 @@ pub(super) fn dumb(node: BorrowedFd<'_>, width: u32, height: u32, bpp: u32) -> R
     destroyed?;
     Ok(Dumb {
         fd,
-        pitch: create.pitch,
         size: create.size,
     })
 }

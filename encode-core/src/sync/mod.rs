@@ -14,6 +14,7 @@ pub(crate) mod sys;
 use std::os::fd::OwnedFd;
 
 pub use event::EventFd;
+pub(crate) use fence::poll_readable;
 pub use fence::{FenceStatus, SyncError, SyncFile};
 pub use release::{Release, ReleaseSink};
 
@@ -22,7 +23,7 @@ pub use release::{Release, ReleaseSink};
 #[non_exhaustive]
 pub enum Acquire {
     /// The kernel tracks the writers in the dma-buf itself: see
-    /// the dma-buf's own wait.
+    /// [`crate::buffer::wait_readable`].
     #[default]
     Implicit,
     /// Wait for this fence.

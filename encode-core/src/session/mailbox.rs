@@ -1,0 +1,103 @@
+//! Where the newest frame waits for the stager.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::config::Delivery;
+use super::error::SubmitError;
+use super::stats::Stats;
+use crate::encoder::Frame;
+use crate::sync::{EventFd, Release};
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Option<(Frame, Release)>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    state: Mutex<State>,
+    /// Signalled when a place becomes free or the box closes.
+    place: Condvar,
+    /// Wakes the session's thread.
+    event: std::sync::Arc<EventFd>,
+}
+
+impl Mailbox {
+    pub(super) fn new(event: std::sync::Arc<EventFd>) -> Self {
+        Self {
+            state: Mutex::default(),
+            place: Condvar::new(),
+            event,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn submit(
+        &self,
+        mut frame: Frame,
+        release: Release,
+        delivery: &Delivery,
+        stats: &Stats,
+    ) -> Result<(), SubmitError> {
+        let mut state = self.lock();
+        if let Delivery::Every { limit } = *delivery {
+            let deadline = Instant::now() + limit;
+            while state.waiting.is_some() && !state.closed {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(SubmitError::TimedOut {
+                        number: frame.number,
+                        limit,
+                    });
+                }
+                state = self
+                    .place
+                    .wait_timeout(state, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+            }
+        }
+        if state.closed {
+            return Err(SubmitError::Closed);
+        }
+        let replaced = state.waiting.take();
+        if let Some((older, _)) = &replaced {
+            frame.damage.unite(&older.damage);
+        }
+        state.waiting = Some((frame, release));
+        drop(state);
+        stats.submitted(replaced.is_some());
+        self.event.signal();
+        // The replaced frame's release completes here, outside the lock: its
+        // sink is foreign code.
+        drop(replaced);
+        Ok(())
+    }
+
+    /// The frame that waits. Its place is free from here on.
+    pub(super) fn take(&self) -> Option<(Frame, Release)> {
+        let taken = self.lock().waiting.take();
+        if taken.is_some() {
+            self.place.notify_one();
+        }
+        taken
+    }
+
+    /// Takes no more frames; the one that waits can still be taken.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.place.notify_all();
+        self.event.signal();
+    }
+
+    /// Closed, and nothing waits.
+    pub(super) fn is_finished(&self) -> bool {
+        let state = self.lock();
+        state.closed && state.waiting.is_none()
+    }
+}

@@ -1,0 +1,158 @@
+//! One encoder with the picture that waits for it and the sink of its packets.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use serde::Serialize;
+
+use super::error::StreamError;
+use super::stats::Stats;
+use crate::encoder::{
+    BoxedError, EncodeError, Encoder, Packet, Picture, PictureId, PictureRequest, StreamInfo,
+};
+use crate::geometry::Damage;
+
+/// Names a stream of a session; never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct StreamId(pub(super) u32);
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stream {}", self.0)
+    }
+}
+
+/// Takes a stream's packets.
+///
+/// Called on the session's thread: what may wait (a socket, a disk) belongs
+/// behind a queue, or the source waits too.
+pub trait PacketSink: Send {
+    /// The next packet, in order. An error ends the stream.
+    fn packet(&mut self, stream: &StreamInfo, packet: &Packet) -> Result<(), BoxedError>;
+
+    /// Nothing follows; called exactly once. `Ok` means that the encoder was
+    /// drained to its last packet.
+    fn ended(&mut self, outcome: Result<(), StreamError>);
+}
+
+/// Pictures that any encoder may hold at a time: more would only be delay.
+const MAX_IN_FLIGHT: usize = 8;
+
+pub(super) struct Stream {
+    pub(super) id: StreamId,
+    pub(super) encoder: Box<dyn Encoder>,
+    sink: Box<dyn PacketSink>,
+    pending: Option<Picture>,
+    /// Damage since the picture given to the encoder last; `None`: unknown.
+    damage: Option<Damage>,
+    keyframe: bool,
+    in_flight: ArrayVec<(PictureId, Instant), MAX_IN_FLIGHT>,
+    draining: Option<Instant>,
+}
+
+impl Stream {
+    /// A stream whose first picture is `last`, where there is one.
+    pub(super) fn new(
+        id: StreamId,
+        encoder: Box<dyn Encoder>,
+        sink: Box<dyn PacketSink>,
+        last: Option<Picture>,
+    ) -> Self {
+        Self {
+            id,
+            encoder,
+            sink,
+            pending: last,
+            damage: None,
+            keyframe: true,
+            in_flight: ArrayVec::new(),
+            draining: None,
+        }
+    }
+
+    /// A newer picture takes the place of one that still waits.
+    pub(super) fn offer(&mut self, picture: &Picture, stats: &Stats) {
+        if let Some(damage) = &mut self.damage {
+            damage.unite(&picture.info().damage);
+        }
+        if self.pending.replace(picture.clone()).is_some() {
+            stats.superseded(self.id);
+        }
+    }
+
+    /// The next picture is a keyframe; `last` is coded again if none waits.
+    pub(super) fn request_keyframe(&mut self, last: Option<&Picture>) {
+        self.keyframe = true;
+        if self.pending.is_none() {
+            self.pending = last.cloned();
+        }
+    }
+
+    /// Nothing waits for the encoder.
+    pub(super) fn is_clear(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    /// Gives the waiting picture to the encoder where that has room, and every
+    /// finished packet to the sink.
+    pub(super) fn step(&mut self, stats: &Stats, limit: Duration) -> Result<(), StreamError> {
+        self.harvest(stats)?;
+        if self.encoder.room() > 0
+            && !self.in_flight.is_full()
+            && let Some(picture) = self.pending.take()
+        {
+            let mut request = PictureRequest::plain();
+            request.keyframe = self.keyframe;
+            request.damage = self.damage.take();
+            let id = self.encoder.encode(&picture, &request)?;
+            self.keyframe = false;
+            self.damage = Some(Damage::none());
+            self.in_flight.push((id, Instant::now()));
+            self.harvest(stats)?;
+        }
+        let now = Instant::now();
+        let oldest = self.in_flight.first().map(|(_, since)| *since);
+        if oldest
+            .or(self.draining)
+            .is_some_and(|since| now.duration_since(since) > limit)
+        {
+            return Err(EncodeError::Stalled {
+                encoder: self.encoder.stream().encoder.clone(),
+                limit,
+                held: self.in_flight.len(),
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    fn harvest(&mut self, stats: &Stats) -> Result<(), StreamError> {
+        while let Some(packet) = self.encoder.poll()? {
+            self.in_flight.retain(|(id, _)| *id > packet.picture);
+            if let Some(since) = &mut self.draining {
+                *since = Instant::now();
+            }
+            stats.coded(self.id, &packet);
+            self.sink
+                .packet(self.encoder.stream(), &packet)
+                .map_err(StreamError::Sink)?;
+        }
+        Ok(())
+    }
+
+    /// Says once, when nothing waits any more, that nothing follows. True when
+    /// the last packet is out.
+    pub(super) fn drain(&mut self) -> Result<bool, StreamError> {
+        if self.draining.is_none() && self.pending.is_none() {
+            self.encoder.drain()?;
+            self.draining = Some(Instant::now());
+        }
+        Ok(self.draining.is_some() && self.encoder.drained())
+    }
+
+    pub(super) fn end(mut self, outcome: Result<(), StreamError>) {
+        self.sink.ended(outcome);
+    }
+}

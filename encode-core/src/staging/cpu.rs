@@ -1,0 +1,341 @@
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::buffer::{self, CacheBudget, CpuReader, Orientation, SourceBuffer, View};
+use crate::color::ColorSpec;
+use crate::convert::age::DamageHistory;
+use crate::convert::{self, Converter, PictureFormat, PictureLayout};
+use crate::encoder::{
+    Frame, FrameTimes, HostSurface, OpenError, PathClass, Picture, PictureInfo, PicturePool,
+    StageConfig, StageError, StageEvent, Surface, Ticket,
+};
+use crate::format::Fourcc;
+use crate::geometry::{Damage, Size};
+use crate::sync::{Acquire, EventFd};
+
+/// Converts frames into pictures in host memory on a thread of its own, only
+/// where they changed.
+///
+/// The pool and everything that a conversion needs are made at the start: in
+/// steady state staging a frame allocates nothing.
+#[derive(Debug)]
+pub struct CpuStaging {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    layout: PictureLayout,
+    pictures: usize,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Wakes the thread: a job, or the end.
+    work: Condvar,
+    /// Wakes the owner: an event, or a picture that came back.
+    event: Arc<EventFd>,
+}
+
+#[derive(Debug)]
+struct State {
+    job: Option<(Ticket, Frame)>,
+    /// Away while the thread converts.
+    pool: Option<PicturePool>,
+    events: VecDeque<StageEvent>,
+    stop: bool,
+    /// Why the thread ended early.
+    ended: Option<String>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CpuStaging {
+    /// Pictures in `format`, which go on as `path`: `Software` to an encoder on
+    /// the CPU, `CpuUpload` to one on a device.
+    pub fn new(
+        config: &StageConfig,
+        format: PictureFormat,
+        path: PathClass,
+    ) -> Result<Self, OpenError> {
+        if path > config.max_path {
+            return Err(OpenError::Path {
+                path,
+                ceiling: config.max_path,
+            });
+        }
+        let system = |what| move |cause| OpenError::System { what, cause };
+        let layout = PictureLayout::new(format, config.size)?;
+        let event = Arc::new(EventFd::new().map_err(system("eventfd"))?);
+        let pool = PicturePool::new(config.pictures, Arc::clone(&event), |_| {
+            Ok::<_, OpenError>(Box::new(HostSurface::new(layout)) as Box<dyn Surface>)
+        })?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                job: None,
+                pool: Some(pool),
+                // Two events end a ticket, and few tickets are under way.
+                events: VecDeque::with_capacity(16),
+                stop: false,
+                ended: None,
+            }),
+            work: Condvar::new(),
+            event,
+        });
+        let mut converting = Converting {
+            layout,
+            color: config.color,
+            path,
+            limit: config.acquire_limit,
+            reader: CpuReader::new(CacheBudget::default()),
+            converter: None,
+            history: DamageHistory::new(config.pictures, config.size),
+            carried: Damage::none(),
+        };
+        let inside = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("scanout-stage".to_owned())
+            .spawn(move || run(&inside, &mut converting))
+            .map_err(system("starting a thread"))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+            layout,
+            pictures: config.pictures,
+            next: 0,
+        })
+    }
+
+    /// How its pictures lie in memory.
+    pub fn layout(&self) -> &PictureLayout {
+        &self.layout
+    }
+
+    /// As [`Stager::room`](crate::encoder::Stager::room): one, when the thread
+    /// is idle and a surface is free.
+    pub fn room(&self) -> usize {
+        let state = self.shared.lock();
+        let vacant = state.pool.as_ref().map_or(0, PicturePool::vacant);
+        usize::from(state.job.is_none() && vacant > 0)
+    }
+
+    /// As [`Stager::stage`](crate::encoder::Stager::stage).
+    pub fn stage(&mut self, frame: Frame) -> Result<Ticket, StageError> {
+        let seen = frame.buffer.view().content.size();
+        if seen != self.layout.visible() {
+            return Err(StageError::Size {
+                seen,
+                expected: self.layout.visible(),
+            });
+        }
+        let mut state = self.shared.lock();
+        if let Some(reason) = &state.ended {
+            return Err(StageError::Ended {
+                reason: reason.clone(),
+            });
+        }
+        let vacant = state.pool.as_ref().map_or(0, PicturePool::vacant);
+        if state.job.is_some() || vacant == 0 {
+            return Err(StageError::NoSurface {
+                count: self.pictures,
+            });
+        }
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        state.job = Some((ticket, frame));
+        drop(state);
+        self.shared.work.notify_one();
+        Ok(ticket)
+    }
+
+    /// As [`Stager::poll`](crate::encoder::Stager::poll).
+    pub fn poll(&mut self) -> Result<Option<StageEvent>, StageError> {
+        let mut state = self.shared.lock();
+        if let Some(event) = state.events.pop_front() {
+            return Ok(Some(event));
+        }
+        // Under the lock, so that no event can slip in between.
+        self.shared.event.drain();
+        match &state.ended {
+            Some(reason) => Err(StageError::Ended {
+                reason: reason.clone(),
+            }),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Stager::wake`](crate::encoder::Stager::wake).
+    pub fn wake(&self) -> BorrowedFd<'_> {
+        self.shared.event.as_fd()
+    }
+}
+
+impl Drop for CpuStaging {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.work.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // Bounded by one conversion and the acquire limit.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread.
+fn run(shared: &Shared, converting: &mut Converting) {
+    loop {
+        let (ticket, frame, mut pool) = {
+            let mut state = shared.lock();
+            loop {
+                if state.stop {
+                    return;
+                }
+                let State { job, pool, .. } = &mut *state;
+                if let (Some(_), Some(_)) = (&job, &pool)
+                    && let (Some((ticket, frame)), Some(pool)) = (job.take(), pool.take())
+                {
+                    break (ticket, frame, pool);
+                }
+                state = shared
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| converting.convert(frame, &mut pool)));
+        let mut state = shared.lock();
+        state.pool = Some(pool);
+        match outcome {
+            Ok(Ok(picture)) => {
+                state.events.push_back(StageEvent::SourceFree(ticket, None));
+                state.events.push_back(StageEvent::Ready(ticket, picture));
+            }
+            Ok(Err(error)) => state.events.push_back(StageEvent::Failed(ticket, error)),
+            Err(_) => {
+                let reason = "the conversion panicked".to_owned();
+                let error = StageError::Ended {
+                    reason: reason.clone(),
+                };
+                state.events.push_back(StageEvent::Failed(ticket, error));
+                state.ended = Some(reason);
+                state.stop = true;
+            }
+        }
+        drop(state);
+        shared.event.signal();
+    }
+}
+
+#[derive(Debug)]
+struct Converting {
+    layout: PictureLayout,
+    color: ColorSpec,
+    path: PathClass,
+    limit: Duration,
+    reader: CpuReader,
+    /// For the pixel format of the frame before.
+    converter: Option<(Fourcc, Converter)>,
+    history: DamageHistory,
+    /// Damage of frames that failed: the next picture's damage holds it too.
+    carried: Damage,
+}
+
+impl Converting {
+    fn convert(&mut self, frame: Frame, pool: &mut PicturePool) -> Result<Picture, StageError> {
+        let stage_started = Instant::now();
+        let mut damage = frame.damage;
+        damage.clip(self.layout.visible());
+        self.history.note(&damage);
+        self.carried.unite(&damage);
+
+        wait_for(&frame.acquire, self.limit)?;
+        let read = self.reader.read(&frame.buffer, self.limit)?;
+        let source = source_of(&frame.buffer, read.planes())?;
+        let acquired = Instant::now();
+
+        let count = pool.len();
+        let mut vacant = pool.take().ok_or(StageError::NoSurface { count })?;
+        let slot = vacant.slot();
+        let fourcc = frame.buffer.layout().fourcc;
+        if self.converter.as_ref().is_none_or(|(f, _)| *f != fourcc) {
+            let size = self.layout.visible();
+            let converter = Converter::new(fourcc, size, self.layout, self.color)?;
+            self.history.invalidate_all();
+            self.converter = Some((fourcc, converter));
+        }
+        let stale = self.history.take(slot);
+        let written = match (&mut self.converter, vacant.surface_mut::<HostSurface>()) {
+            (Some((_, converter)), Some(surface)) => converter
+                .convert(&source, surface.bytes_mut(), &stale)
+                .map_err(StageError::Convert),
+            // The pool was made of host surfaces, and the converter just now.
+            _ => Err(StageError::NoSurface { count }),
+        };
+        drop(read);
+        if let Err(error) = written {
+            self.history.invalidate(slot);
+            return Err(error);
+        }
+        let now = Instant::now();
+        let mut times = FrameTimes::at(now);
+        times.received = frame.received;
+        times.stage_started = stage_started;
+        times.acquired = acquired;
+        let damage = std::mem::take(&mut self.carried);
+        Ok(vacant.publish(PictureInfo::new(
+            frame.number,
+            frame.timestamp,
+            damage,
+            self.color,
+            self.path,
+            times,
+        )))
+    }
+}
+
+/// Waits for a fence that travels beside the buffer. The fences inside a
+/// dma-buf are waited for when reading begins.
+fn wait_for(acquire: &Acquire, limit: Duration) -> Result<(), StageError> {
+    match acquire {
+        Acquire::Ready | Acquire::Implicit => Ok(()),
+        Acquire::SyncFile(fence) => fence.wait(limit).map_err(StageError::Acquire),
+        Acquire::Timeline { .. } => Err(StageError::Timeline),
+    }
+}
+
+/// The content of `buffer`, of which `planes` are the mapped planes, as the
+/// converter takes it.
+fn source_of<'a>(
+    buffer: &SourceBuffer,
+    planes: &[buffer::PlaneView<'a>],
+) -> Result<convert::Source<'a>, StageError> {
+    let View {
+        content,
+        orientation,
+    } = buffer.view();
+    let mut source = convert::Source::new(buffer.layout().fourcc, content.size(), []);
+    source.bottom_up = orientation == Orientation::BottomUp;
+    for (plane, info) in planes.iter().zip(buffer.format().planes) {
+        let (h_sub, v_sub) = (u32::from(info.h_sub), u32::from(info.v_sub));
+        if content.x % h_sub != 0 || content.y % v_sub != 0 {
+            return Err(StageError::Content {
+                content,
+                step: Size::new(h_sub, v_sub),
+            });
+        }
+        // Validated: the content lies inside of the buffer, so that both
+        // products are smaller than the plane.
+        let start = (content.y / v_sub) as usize * plane.stride
+            + (content.x / h_sub) as usize * usize::from(info.block_bytes);
+        let view = convert::PlaneView::new(plane.data.get(start..).unwrap_or(&[]), plane.stride);
+        let _ = source.planes.try_push(view);
+    }
+    Ok(source)
+}
