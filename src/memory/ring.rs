@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 
 use scanout_core::buffer::alloc::{Canvas, Provider};
 use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, SourceBuffer};
-use scanout_core::convert::PlaneView;
 use scanout_core::convert::age::DamageHistory;
 use scanout_core::format::{self, FormatInfo, Fourcc};
 use scanout_core::geometry::{Damage, Size};
 use scanout_core::sync::{Acquire, Release, ReleaseSink, SyncFile};
+use scanout_trace::source::SourceFrame;
 
 use super::Memory;
 use crate::failure::{Exit, Failure};
-use crate::source::FrameSource;
 
 /// One being shown, one waiting, one being read, one being drawn.
 const BUFFERS: usize = 4;
@@ -103,16 +102,14 @@ impl Ring {
         }
     }
 
-    /// The newest frame of `source`, which changed by `damage`, in a buffer that
-    /// nobody reads; the part that this buffer missed is drawn, no more. Waits
-    /// for a buffer at most `limit`.
+    /// `frame` in a buffer that nobody reads; the part that this buffer missed
+    /// is drawn, no more. Waits for a buffer at most `limit`.
     pub(crate) fn draw(
         &mut self,
-        source: &dyn FrameSource,
-        damage: &Damage,
+        frame: &SourceFrame<'_>,
         limit: Duration,
     ) -> Result<(SourceBuffer, Release), Failure> {
-        self.history.note(damage);
+        self.history.note(&frame.damage);
         let index = self.wait(limit)?;
         // Told even where drawing fails below: the buffer is free then, too.
         let release = Release::new(self.returned.clone(), index as u64);
@@ -122,7 +119,7 @@ impl Ring {
         let slot = self.slots.get_mut(index).ok_or_else(lost)?;
         let drawn = slot
             .canvas
-            .draw(|bytes| copy(format, layout, &source.planes(), bytes, &missing))
+            .draw(|bytes| copy(format, layout, frame, bytes, &missing))
             .map_err(Failure::input)?;
         if drawn.is_none() {
             self.history.invalidate(index);
@@ -192,16 +189,15 @@ fn slot(
     Ok(Slot { canvas, buffer })
 }
 
-/// Copies what `damage` names of the planes `from` to the same place of
-/// `layout` in `to`. `None` where either is too short; some may be copied then.
+/// Copies what `damage` names of `frame` to the same place of `layout` in `to`. `None` where either is too short; some may be copied then.
 fn copy(
     format: &FormatInfo,
     layout: &Layout,
-    from: &[PlaneView<'_>],
+    frame: &SourceFrame<'_>,
     to: &mut [u8],
     damage: &Damage,
 ) -> Option<()> {
-    for ((info, from), place) in format.planes.iter().zip(from).zip(&layout.planes) {
+    for ((info, from), place) in format.planes.iter().zip(frame.planes).zip(&layout.planes) {
         let (h_sub, v_sub) = (u32::from(info.h_sub), u32::from(info.v_sub));
         let block = usize::from(info.block_bytes);
         for rect in damage.rects() {
@@ -209,8 +205,8 @@ fn copy(
             let left = (rect.x / h_sub) as usize * block;
             let right = rect.right().div_ceil(h_sub) as usize * block;
             for y in rect.y / v_sub..rect.bottom().div_ceil(v_sub) {
-                let row = y as usize * from.stride;
-                let source = from.data.get(row + left..row + right)?;
+                let row = from.offset + y as usize * from.stride;
+                let source = frame.data.get(row + left..row + right)?;
                 let row = place.offset as usize + y as usize * place.stride as usize;
                 to.get_mut(row + left..row + right)?.copy_from_slice(source);
             }
@@ -221,72 +217,71 @@ fn copy(
 
 #[cfg(test)]
 mod tests {
-    use scanout_core::encoder::FrameRate;
     use scanout_core::geometry::Rect;
+    use scanout_trace::source::SourcePlane;
 
     use super::*;
 
-    /// A grey picture whose rows are redrawn a few at a time.
+    const SIZE: Size = Size::new(33, 21);
+    const PLANES: [SourcePlane; 2] = [
+        SourcePlane {
+            offset: 0,
+            stride: 33,
+        },
+        SourcePlane {
+            offset: 33 * 21,
+            stride: 34,
+        },
+    ];
+
+    /// An NV12 picture whose rows are redrawn a few at a time.
     struct Stripes {
-        frame: u32,
+        index: u64,
         pixels: Vec<u8>,
     }
 
-    const SIZE: Size = Size::new(33, 21);
+    impl Stripes {
+        fn new() -> Self {
+            Self {
+                index: 0,
+                pixels: vec![7; 33 * 21 + 34 * 11],
+            }
+        }
 
-    impl FrameSource for Stripes {
-        fn size(&self) -> Size {
-            SIZE
-        }
-        fn fourcc(&self) -> Fourcc {
-            Fourcc::NV12
-        }
-        fn frame_rate(&self) -> Option<FrameRate> {
-            None
-        }
-        fn frames(&self) -> Option<u64> {
-            None
-        }
-        fn advance(&mut self) -> Result<Option<Damage>, Failure> {
-            self.frame += 1;
-            let y = self.frame * 5 % 19;
-            for byte in &mut self.pixels[y as usize * 33..][..66] {
-                *byte = self.frame as u8;
+        fn next(&mut self) -> SourceFrame<'_> {
+            self.index += 1;
+            let y = self.index as usize * 5 % 19;
+            self.pixels[y * 33..][..66].fill(self.index as u8);
+            self.pixels[33 * 21 + y / 2 * 34..][..34].fill(self.index as u8);
+            SourceFrame {
+                index: self.index,
+                time: Duration::ZERO,
+                fourcc: Fourcc::NV12,
+                size: SIZE,
+                data: &self.pixels,
+                planes: &PLANES,
+                damage: Damage::from(Rect::new(0, y as u32 / 2 * 2, 33, 3)),
+                segment: None,
             }
-            let chroma = 33 * 21 + y as usize / 2 * 34;
-            for byte in &mut self.pixels[chroma..][..34] {
-                *byte = self.frame as u8;
-            }
-            Ok(Some(Damage::from(Rect::new(0, y / 2 * 2, 33, 3))))
-        }
-        fn planes(&self) -> Vec<PlaneView<'_>> {
-            let (luma, chroma) = self.pixels.split_at(33 * 21);
-            vec![PlaneView::new(luma, 33), PlaneView::new(chroma, 34)]
         }
     }
 
     #[test]
     fn a_buffer_that_missed_frames_is_brought_up_to_date() {
-        let mut source = Stripes {
-            frame: 0,
-            pixels: vec![7; 33 * 21 + 34 * 11],
-        };
+        let mut source = Stripes::new();
         let memory = "memfd".parse().unwrap();
         let mut ring = Ring::new(&memory, Fourcc::NV12, SIZE).unwrap();
         let mut reader = scanout_core::buffer::CpuReader::default();
         let mut held = Vec::new();
         for round in 0..60 {
-            let damage = source.advance().unwrap().unwrap();
-            let (buffer, release) = ring
-                .draw(&source, &damage, Duration::from_secs(1))
-                .unwrap();
+            let frame = source.next();
+            let (buffer, release) = ring.draw(&frame, Duration::from_secs(1)).unwrap();
             let read = reader.read(&buffer).unwrap();
-            for (plane, (seen, drawn)) in read.planes().iter().zip(source.planes()).enumerate() {
-                let rows = if plane == 0 { 21 } else { 11 };
-                for y in 0..rows {
+            for (plane, (seen, drawn)) in read.planes().iter().zip(PLANES).enumerate() {
+                for y in 0..[21, 11][plane] {
                     assert_eq!(
                         seen.data[y * seen.stride..][..drawn.stride],
-                        drawn.data[y * drawn.stride..][..drawn.stride],
+                        frame.data[drawn.offset + y * drawn.stride..][..drawn.stride],
                         "round {round} plane {plane} row {y}"
                     );
                 }
@@ -301,19 +296,15 @@ mod tests {
 
     #[test]
     fn a_ring_whose_buffers_do_not_come_back_is_an_error_not_a_hang() {
-        let mut source = Stripes {
-            frame: 0,
-            pixels: vec![7; 33 * 21 + 34 * 11],
-        };
+        let mut source = Stripes::new();
         let memory = "memfd".parse().unwrap();
         let mut ring = Ring::new(&memory, Fourcc::NV12, SIZE).unwrap();
         let mut held = Vec::new();
         for _ in 0..BUFFERS {
-            let damage = source.advance().unwrap().unwrap();
-            held.push(ring.draw(&source, &damage, Duration::from_secs(1)).unwrap());
+            held.push(ring.draw(&source.next(), Duration::from_secs(1)).unwrap());
         }
         let failure = ring
-            .draw(&source, &Damage::none(), Duration::from_millis(20))
+            .draw(&source.next(), Duration::from_millis(20))
             .unwrap_err();
         assert_eq!(failure.exit, Exit::Encoder);
     }
