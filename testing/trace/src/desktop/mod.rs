@@ -570,11 +570,8 @@ impl Desktop {
 
 fn draw_wallpaper(surface: &mut Surface, text: &Type, sine: &Sine, seed: u64, scale: i32) {
     let (width, height) = (surface.width(), surface.height());
-    let photo = Photo::new(seed, 0);
-    surface.shade(
-        Area::new(0, 0, width, height),
-        photo.still(sine, width, height),
-    );
+    let photo = Photo::new(seed, 0, width, height);
+    surface.shade(Area::new(0, 0, width, height), photo.still(sine));
     let labels: [&[u8]; 4] = [b"Home", b"Projects", b"Captures", b"Trash"];
     for (n, label) in labels.into_iter().enumerate() {
         let x = width - 76 * scale;

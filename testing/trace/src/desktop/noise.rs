@@ -64,6 +64,12 @@ impl Sine {
     pub(super) fn at(&self, phase: i64) -> i32 {
         i32::from(self.0[(phase & 1023) as usize])
     }
+
+    /// The sine at `phase` (4096 to the turn), -4096..=4096, without steps.
+    pub(super) fn fine(&self, phase: i64) -> i32 {
+        let (left, part) = (self.at(phase >> 2), (phase & 3) as i32);
+        (left * (4 - part) + self.at((phase >> 2) + 1) * part) * 4
+    }
 }
 
 #[cfg(test)]

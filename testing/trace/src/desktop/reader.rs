@@ -163,8 +163,8 @@ impl Reader {
                     column * 2 / 5,
                     self.line * 8,
                 );
-                let photo = Photo::new(hash(self.seed, section, 2), 5);
-                surface.shade(area, photo.still(&self.sine, area.width, area.height));
+                let photo = Photo::new(hash(self.seed, section, 2), 5, area.width, area.height);
+                surface.shade(area, photo.still(&self.sine));
                 self.body(surface, text, page.x + margin, y, column * 11 / 20, number);
             }
             10 => {}

@@ -53,7 +53,7 @@ pub(super) fn paint(surface: &mut Surface, text: &Type, sine: &Sine, seed: u64, 
     let step = text.line_height(Face::Title) * 3 / 2;
     for n in 0..5u64 {
         let y = under + height / 14 + n as i32 * step;
-        let point = POINTS[(hash(seed, number, 1 + n) % POINTS.len() as u64) as usize];
+        let point = POINTS[((hash(seed, number, 1) % 60 + n) % POINTS.len() as u64) as usize];
         let dot = text.line_height(Face::Title) / 4;
         surface.fill(Area::new(margin, y + dot * 3 / 2, dot, dot), rgb(accent));
         let at = (margin + dot * 3, y);
@@ -67,8 +67,8 @@ pub(super) fn paint(surface: &mut Surface, text: &Type, sine: &Sine, seed: u64, 
         height / 2,
     );
     if hash(seed, number, 9).is_multiple_of(2) {
-        let photo = Photo::new(hash(seed, number, 10), 4);
-        surface.shade(figure, photo.still(sine, figure.width, figure.height));
+        let photo = Photo::new(hash(seed, number, 10), 4, figure.width, figure.height);
+        surface.shade(figure, photo.still(sine));
     } else {
         chart(surface, text, figure, seed, number, accent);
     }

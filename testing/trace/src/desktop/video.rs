@@ -5,7 +5,7 @@ use scanout_core::geometry::Damage;
 use super::App;
 use super::noise::{Sine, hash};
 use super::photo::Photo;
-use super::surface::{Area, Pixel, Surface, rgb};
+use super::surface::{Area, Pixel, Surface, mix, rgb};
 use super::text::Type;
 
 const FPS: u64 = 30;
@@ -36,41 +36,43 @@ impl Video {
     }
 
     fn draw(&mut self, surface: &mut Surface) {
-        let photo = Photo::new(hash(self.seed, 9, self.frame / SHOT), 3);
         let (width, height) = (surface.width(), surface.height() - self.bar);
+        let photo = Photo::new(hash(self.seed, 9, self.frame / SHOT), 3, width, height);
         let time = (self.frame % SHOT) as i64;
         let sine = &self.sine;
-        for (x, column) in self.columns.iter_mut().enumerate() {
-            let u = x as i64 * 1024 / i64::from(width);
+        for (x, column) in (0..).zip(&mut self.columns) {
+            let u = i64::from(x) * 1024 / i64::from(width);
             *column = (
-                photo.ridges(sine, u, time * 4),
+                photo.ridges(sine, x, time * 4),
                 sine.at(u * 2 + time * 9) + sine.at(u * 5 - time * 5),
             );
         }
         let columns = &self.columns;
-        let balls = self.balls(width, height);
         let mut noise = hash(self.seed, self.frame, 0) as u32 | 1;
-        surface.shade(Area::new(0, 0, width, height), |x, y| {
-            // Xorshift: grain must be cheap, it is drawn for each pixel.
-            noise ^= noise << 13;
-            noise ^= noise >> 17;
-            noise ^= noise << 5;
-            for (bx, by, r, colour) in balls {
-                let (dx, dy) = (x - bx, y - by);
-                if dy.abs() <= r && dx * dx + dy * dy <= r * r {
+        for y in 0..height {
+            let v = i64::from(y) * 256 / i64::from(height);
+            let row_light = sine.at(v * 3 + time * 7);
+            surface.shade(Area::new(0, y, width, 1), |x, _| {
+                // Xorshift: grain must be cheap, it is drawn for each pixel.
+                noise ^= noise << 13;
+                noise ^= noise >> 17;
+                noise ^= noise << 5;
+                let (ridges, light) = columns[x as usize];
+                photo.colour(x, y, ridges, noise >> 9, (light + row_light) >> 6)
+            });
+        }
+        surface.set_clip(Area::new(0, 0, width, height));
+        for (cx, cy, radius, colour) in self.balls(width, height) {
+            for dy in -radius..=radius {
+                let half = (radius * radius - dy * dy).isqrt();
+                surface.shade(Area::new(cx - half, cy + dy, 2 * half + 1, 1), |x, _| {
                     // Lit from the upper left.
-                    let lit = ((r - dx - dy) * 128 / r).clamp(40, 256) as u32;
-                    return super::surface::mix(rgb(0x101010), colour, lit);
-                }
+                    let lit = (radius - (x - half) - dy) * 128 / radius;
+                    mix(rgb(0x101010), colour, lit.clamp(40, 256) as u32)
+                });
             }
-            let (ridges, light) = columns[x as usize];
-            let u = x * 1024 / width;
-            let v = y * 256 / height.max(1);
-            let pixel = photo.colour(u, v, ridges, noise >> 9);
-            let light = (light + sine.at(i64::from(v) * 3 + time * 7)) / 48;
-            let one = |c: u8| (i32::from(c) + light).clamp(0, 255) as u8;
-            [one(pixel[0]), one(pixel[1]), one(pixel[2]), 0xff]
-        });
+        }
+        surface.reset_clip();
         self.draw_controls(surface);
     }
 
