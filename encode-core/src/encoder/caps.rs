@@ -120,6 +120,25 @@ pub struct EncoderCaps {
     pub notes: Vec<String>,
 }
 
+impl EncoderCaps {
+    /// An encoder of 4:2:0 pictures of any size, without rate control modes.
+    pub fn new(name: impl Into<String>, codec: Codec) -> Self {
+        Self {
+            name: name.into(),
+            codec,
+            chroma: vec![Chroma::C420],
+            min_size: Size::new(1, 1),
+            max_size: Size::new(u32::MAX, u32::MAX),
+            rates: Vec::new(),
+            live_bitrate: false,
+            qp_bounds: false,
+            path: PathClass::Software,
+            rank: 0,
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// What a device says it can do. What it really does is for a probe to find out.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]

@@ -1,0 +1,353 @@
+//! What the registry has, as devices and encoders.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use gstreamer::glib;
+use gstreamer::prelude::*;
+use scanout_core::convert::{Converter, PictureFormat};
+use scanout_core::encoder::{
+    Backend, BackendError, BackendName, Capabilities, Chroma, Codec, Device, DeviceKind,
+    EncoderCaps, ImportFormat, OpenError, PathClass, RateMode, StageConfig, Stager,
+};
+use scanout_core::format::{self, Modifier};
+use scanout_core::geometry::Size;
+
+use crate::elements::{self, Element, Family, Live, Place};
+use crate::property::{self, Literal};
+use crate::stager::SoftwareStager;
+
+/// The device of elements that run on the CPU.
+pub(crate) const CPU: &str = "cpu";
+
+/// Longest side that we ask any element for: that of our own pictures.
+const MAX_SIDE: u32 = scanout_core::convert::PictureLayout::MAX_SIDE;
+
+/// The encoder elements of the installed GStreamer.
+#[derive(Debug)]
+pub struct GstBackend {
+    niceness: i32,
+}
+
+/// An element of the registry that the table describes.
+#[derive(Debug)]
+struct Found {
+    row: &'static Element,
+    name: String,
+    factory: gstreamer::ElementFactory,
+}
+
+impl GstBackend {
+    /// Starts GStreamer, which reads or builds its registry: up to some
+    /// seconds the first time on a machine.
+    pub fn new() -> Result<Self, BackendError> {
+        gstreamer::init().map_err(|cause| BackendError::Unavailable {
+            library: "GStreamer".to_owned(),
+            cause: cause.into(),
+        })?;
+        Ok(Self { niceness: 0 })
+    }
+
+    /// Runs the threads of software encoders at this nice value (0 to 19), so
+    /// that conversion, which holds sources, goes first on a busy machine.
+    #[must_use]
+    pub fn with_niceness(mut self, niceness: u8) -> Self {
+        self.niceness = niceness.min(19).into();
+        self
+    }
+
+    /// The version of the GStreamer that runs.
+    pub fn version(&self) -> (u32, u32, u32) {
+        let (major, minor, micro, _) = gstreamer::version();
+        (major, minor, micro)
+    }
+}
+
+/// Every described element that the registry has, by device.
+fn found() -> BTreeMap<String, Vec<Found>> {
+    let factories = gstreamer::ElementFactory::factories_with_type(
+        gstreamer::ElementFactoryType::VIDEO_ENCODER,
+        gstreamer::Rank::NONE,
+    );
+    let mut devices = BTreeMap::<String, Vec<Found>>::new();
+    for factory in factories {
+        let name = factory.name().to_string();
+        if let Some(row) = elements::find(&name) {
+            devices
+                .entry(device_id(row, &name))
+                .or_default()
+                .push(Found { row, name, factory });
+        }
+    }
+    for elements in devices.values_mut() {
+        elements.sort_by_key(|e| (e.row.codec, std::cmp::Reverse(e.row.rank)));
+    }
+    devices
+}
+
+fn device_id(row: &Element, name: &str) -> String {
+    match (row.family, elements::generic_name(name)) {
+        (Family::Software, _) => CPU.to_owned(),
+        (family, Some((_, device))) => format!("{family}-{device}"),
+        (family, None) => family.name().to_owned(),
+    }
+}
+
+fn describe_device(id: &str, elements: &[Found]) -> Device {
+    let Some(first) = elements.first() else {
+        return Device::new(id, id, DeviceKind::Cpu);
+    };
+    if first.row.family == Family::Software {
+        return Device::new(CPU, "software encoders", DeviceKind::Cpu);
+    }
+    let kind = match first.row.family {
+        Family::V4l2 => DeviceKind::Codec,
+        _ => DeviceKind::Gpu,
+    };
+    let device = Device::new(id, format!("{} encoders", first.row.family), kind);
+    match node(first) {
+        Some(node) => device.with_node(node),
+        None => device,
+    }
+}
+
+/// The node behind an element, as it says itself.
+fn node(found: &Found) -> Option<PathBuf> {
+    // Making the element asks nothing of the hardware yet.
+    let element = found.factory.create().build().ok()?;
+    ["device-path", "device"].into_iter().find_map(|property| {
+        let spec = element.find_property(property)?;
+        (spec.value_type() == glib::Type::STRING && spec.flags().contains(glib::ParamFlags::READABLE))
+            .then(|| element.property::<Option<String>>(property))
+            .flatten()
+            .map(PathBuf::from)
+    })
+}
+
+/// Smallest and largest picture of a pad template's caps.
+pub(crate) fn size_range(caps: &gstreamer::CapsRef) -> (Size, Size) {
+    let (mut min, mut max) = (Size::new(MAX_SIDE, MAX_SIDE), Size::new(1, 1));
+    for structure in caps.iter() {
+        let side = |name: &str| {
+            let clip = |side: i32| u32::try_from(side).unwrap_or(1).clamp(1, MAX_SIDE);
+            if let Ok(range) = structure.get::<gstreamer::IntRange<i32>>(name) {
+                (clip(range.min()), clip(range.max()))
+            } else if let Ok(side) = structure.get::<i32>(name) {
+                (clip(side), clip(side))
+            } else {
+                (1, MAX_SIDE)
+            }
+        };
+        let (width, height) = (side("width"), side("height"));
+        min = Size::new(min.width.min(width.0), min.height.min(height.0));
+        max = Size::new(max.width.max(width.1), max.height.max(height.1));
+    }
+    (min, max)
+}
+
+impl Found {
+    /// What it says about itself, and what of its row it lacks.
+    fn caps(&self) -> EncoderCaps {
+        let row = self.row;
+        let mut notes: Vec<String> = row.notes.iter().map(|&n| n.to_owned()).collect();
+        notes.extend(self.missing());
+        if row.family != Family::Software {
+            notes.push(format!(
+                "This build does not stage for {} elements yet: listed, not usable.",
+                row.family
+            ));
+        }
+        let mut rates = Vec::new();
+        let modes = [
+            (RateMode::ConstantQp, row.constant_qp),
+            (RateMode::Constant, row.constant),
+            (RateMode::Variable, row.variable),
+        ];
+        for (mode, settings) in modes {
+            if !settings.is_empty() {
+                rates.push(mode);
+            }
+        }
+        let sink = self
+            .factory
+            .static_pad_templates()
+            .into_iter()
+            .find(|t| t.direction() == gstreamer::PadDirection::Sink)
+            .map(|t| t.caps());
+        let (min_size, max_size) = sink.map_or_else(
+            || (Size::new(1, 1), Size::new(MAX_SIDE, MAX_SIDE)),
+            |caps| size_range(&caps),
+        );
+        let mut caps = EncoderCaps::new(self.name.clone(), row.codec);
+        caps.chroma = row.chroma.to_vec();
+        caps.min_size = min_size;
+        caps.max_size = max_size;
+        caps.rates = rates;
+        caps.live_bitrate = row.live_bitrate == Live::InPlace;
+        caps.qp_bounds = !row.qp_bounds.is_empty();
+        caps.path = path(row.family);
+        caps.rank = row.rank;
+        caps.notes = notes;
+        caps
+    }
+
+    /// Properties and values of the row that the installed element has not.
+    fn missing(&self) -> Vec<String> {
+        missing(self.row, &self.name).unwrap_or_else(|reason| vec![reason])
+    }
+}
+
+/// Compares a row with the class of the installed element `name`.
+pub(crate) fn missing(row: &Element, name: &str) -> Result<Vec<String>, String> {
+    let factory = gstreamer::ElementFactory::find(name)
+        .and_then(|f| f.load().ok())
+        .ok_or_else(|| format!("{name} does not load"))?;
+    let class = glib::object::ObjectClass::from_type(factory.element_type())
+        .ok_or_else(|| format!("{name} has no class"))?;
+    let mut missing = Vec::new();
+    for setting in row.settings() {
+        let (property, literal) = match (setting.place, setting.value) {
+            (Place::Property(property), value) => (property, sample(value)),
+            (Place::Key(_), _) => (row.options.unwrap_or_default(), Literal::Text("")),
+            (Place::Control(_), _) => continue,
+        };
+        match property::value_for(&class, name, property, literal) {
+            // A number out of range is a matter of the configuration.
+            Ok(_) | Err(property::PropertyError::Range { .. }) => {}
+            Err(error) => {
+                let sentence = format!("{error}.");
+                if !missing.contains(&sentence) {
+                    missing.push(sentence);
+                }
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// A literal of the type that `value` turns into.
+fn sample(value: elements::Value) -> Literal<'static> {
+    match value {
+        elements::Value::Bool(value) => Literal::Bool(value),
+        elements::Value::Nick(nick) => Literal::Nick(nick),
+        elements::Value::Text(text) => Literal::Text(text),
+        elements::Value::Int(value) => Literal::Int(value),
+        _ => Literal::Int(1),
+    }
+}
+
+const fn path(family: Family) -> PathClass {
+    match family {
+        Family::Software => PathClass::Software,
+        Family::V4l2 => PathClass::CpuUpload,
+        _ => PathClass::GpuCopy,
+    }
+}
+
+impl Backend for GstBackend {
+    fn name(&self) -> BackendName {
+        BackendName("gst")
+    }
+
+    fn devices(&self) -> Result<Vec<Device>, BackendError> {
+        let mut devices: Vec<Device> = found()
+            .iter()
+            .map(|(id, elements)| describe_device(id, elements))
+            .collect();
+        // Hardware first: it is what callers look for.
+        devices.sort_by_key(|d| d.kind == DeviceKind::Cpu);
+        Ok(devices)
+    }
+
+    fn capabilities(&self, device: &Device) -> Result<Capabilities, BackendError> {
+        let found = found();
+        let elements = found.get(&device.id).ok_or_else(|| BackendError::NoDevice {
+            backend: "gst",
+            id: device.id.clone(),
+        })?;
+        let mut capabilities = Capabilities::default();
+        capabilities.encoders = elements.iter().map(Found::caps).collect();
+        if device.id == CPU {
+            capabilities.imports = imports();
+        }
+        Ok(capabilities)
+    }
+
+    fn open(&self, device: &Device, config: &StageConfig) -> Result<Box<dyn Stager>, OpenError> {
+        if device.id != CPU {
+            return Err(OpenError::Unsupported {
+                encoder: format!("gst {}", device.id),
+                what: "staging",
+                detail: "this build stages for the elements of device \"cpu\" only".to_owned(),
+            });
+        }
+        Ok(Box::new(SoftwareStager::new(config, self.niceness)?))
+    }
+}
+
+/// The element that codes `codec` best, or the one named `wanted`.
+pub(crate) fn choose(
+    codec: Codec,
+    wanted: Option<&str>,
+    chroma: Chroma,
+) -> Result<(&'static Element, String), OpenError> {
+    if let Some(name) = wanted {
+        let no_such = |reason: String| OpenError::NoSuchEncoder {
+            name: name.to_owned(),
+            reason,
+        };
+        let row = elements::find(name)
+            .ok_or_else(|| no_such("it is not in the table of known elements".to_owned()))?;
+        if row.family != Family::Software {
+            return Err(no_such(format!(
+                "it is a {} element, and this stager's pictures are for elements on the CPU",
+                row.family
+            )));
+        }
+        if row.codec != codec {
+            return Err(no_such(format!("it codes {}, not {codec}", row.codec)));
+        }
+        if gstreamer::ElementFactory::find(name).is_none() {
+            return Err(no_such(install_hint(row)));
+        }
+        return Ok((row, name.to_owned()));
+    }
+    let mut rows: Vec<_> = elements::table()
+        .filter(|e| e.family == Family::Software && e.codec == codec && e.chroma.contains(&chroma))
+        .collect();
+    rows.sort_by_key(|e| std::cmp::Reverse(e.rank));
+    if let Some(row) = rows
+        .iter()
+        .find(|e| gstreamer::ElementFactory::find(e.name).is_some())
+    {
+        return Ok((row, row.name.to_owned()));
+    }
+    let hint = rows.first().map_or_else(String::new, |row| {
+        format!(": {} is missing, {}", row.name, install_hint(row))
+    });
+    Err(OpenError::NoEncoder { codec, hint })
+}
+
+fn install_hint(row: &Element) -> String {
+    format!("install the package {} (Debian, Ubuntu)", row.package)
+}
+
+/// The layout of pictures that all software elements of a chroma format take.
+pub(crate) const fn software_format(chroma: Chroma) -> PictureFormat {
+    match chroma {
+        Chroma::C444 => PictureFormat::I444,
+        // x264enc takes NV12 as well, the others do not: one staging serves all.
+        _ => PictureFormat::I420,
+    }
+}
+
+/// Sources that the CPU converts: linear ones of whatever the converter takes.
+fn imports() -> Vec<ImportFormat> {
+    format::all()
+        .filter(|info| Converter::supports(info.fourcc, PictureFormat::I420))
+        .map(|info| {
+            let planes = u8::try_from(info.planes.len()).unwrap_or(u8::MAX);
+            ImportFormat::new(info.fourcc, Modifier::LINEAR, planes, PathClass::Software)
+        })
+        .collect()
+}

@@ -1,0 +1,154 @@
+//! A picture in host memory as a GStreamer buffer, without a copy.
+
+use gstreamer_video as video;
+use scanout_core::color::{ChromaSite, ColorSpec, Matrix, Primaries, Range, Transfer};
+use scanout_core::convert::{PictureFormat, PictureLayout};
+use scanout_core::encoder::{Codec, FrameRate, HostSurface, Picture};
+use scanout_core::geometry::Size;
+use video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoTransferFunction};
+
+/// Keeps a picture alive while GStreamer reads its bytes.
+struct Held(Picture);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        // An empty slice where the surface is another backend's: `wrap` has
+        // made sure that it is not.
+        self.0.surface::<HostSurface>().map_or(&[], HostSurface::bytes)
+    }
+}
+
+/// The name of `format` in caps.
+pub(crate) const fn video_format(format: PictureFormat) -> Option<video::VideoFormat> {
+    match format {
+        PictureFormat::Nv12 => Some(video::VideoFormat::Nv12),
+        PictureFormat::I420 => Some(video::VideoFormat::I420),
+        PictureFormat::I444 => Some(video::VideoFormat::Y444),
+        _ => None,
+    }
+}
+
+/// The size that an encoder of `codec` is told: the visible one where the
+/// bitstream can carry it, else the coded one.
+pub(crate) fn told_size(layout: &PictureLayout, codec: Codec) -> Size {
+    if codec.carries_odd_sizes() {
+        layout.visible()
+    } else {
+        layout.coded()
+    }
+}
+
+/// What GStreamer calls `color`.
+pub(crate) fn colorimetry(color: ColorSpec) -> video::VideoColorimetry {
+    let range = match color.range {
+        Range::Full => VideoColorRange::Range0_255,
+        Range::Limited => VideoColorRange::Range16_235,
+    };
+    let matrix = match color.matrix {
+        Matrix::Bt601 => VideoColorMatrix::Bt601,
+        _ => VideoColorMatrix::Bt709,
+    };
+    let transfer = match color.transfer {
+        Transfer::Srgb => VideoTransferFunction::Srgb,
+        Transfer::Bt601 => VideoTransferFunction::Bt601,
+        _ => VideoTransferFunction::Bt709,
+    };
+    let primaries = match color.primaries {
+        Primaries::Bt601 => VideoColorPrimaries::Smpte170m,
+        Primaries::Bt2020 => VideoColorPrimaries::Bt2020,
+        _ => VideoColorPrimaries::Bt709,
+    };
+    video::VideoColorimetry::new(range, matrix, transfer, primaries)
+}
+
+/// Caps of raw pictures; `None` for a picture format that GStreamer has not.
+pub(crate) fn caps(
+    layout: &PictureLayout,
+    size: Size,
+    color: ColorSpec,
+    rate: FrameRate,
+) -> Option<gstreamer::Caps> {
+    let side = |side: u32| i32::try_from(side).unwrap_or(i32::MAX);
+    let fraction = |n: std::num::NonZeroU32| i32::try_from(n.get()).unwrap_or(i32::MAX);
+    let mut caps = gstreamer::Caps::builder("video/x-raw")
+        .field("format", video_format(layout.format())?.to_str().as_str())
+        .field("width", side(size.width))
+        .field("height", side(size.height))
+        .field(
+            "framerate",
+            gstreamer::Fraction::new(fraction(rate.num), fraction(rate.den)),
+        )
+        .field("pixel-aspect-ratio", gstreamer::Fraction::new(1, 1))
+        .field("interlace-mode", "progressive")
+        .field("colorimetry", colorimetry(color).to_string());
+    if layout.format().is_subsampled() {
+        let site = match color.chroma_site {
+            ChromaSite::Left => "mpeg2",
+            ChromaSite::Center => "jpeg",
+        };
+        caps = caps.field("chroma-site", site);
+    }
+    Some(caps.build())
+}
+
+/// A picture that is not in host memory, or not laid out as expected.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WrapError {
+    #[error("it is not in host memory")]
+    NotHost,
+    #[error("it is {seen:?} of {seen_size}, not {expected:?} of {expected_size}")]
+    Layout {
+        seen: PictureFormat,
+        seen_size: Size,
+        expected: PictureFormat,
+        expected_size: Size,
+    },
+    #[error("GStreamer refuses its layout: {0}")]
+    Refused(gstreamer::glib::BoolError),
+}
+
+/// The picture's own bytes as a buffer of `size`, kept until the buffer is gone.
+pub(crate) fn wrap(
+    picture: &Picture,
+    expected: &PictureLayout,
+    size: Size,
+) -> Result<gstreamer::Buffer, WrapError> {
+    let layout = *picture
+        .surface::<HostSurface>()
+        .ok_or(WrapError::NotHost)?
+        .layout();
+    let mismatch = || WrapError::Layout {
+        seen: layout.format(),
+        seen_size: layout.visible(),
+        expected: expected.format(),
+        expected_size: expected.visible(),
+    };
+    if layout != *expected {
+        return Err(mismatch());
+    }
+    let format = video_format(layout.format()).ok_or_else(mismatch)?;
+    let mut offsets = [0; 3];
+    let mut strides = [0; 3];
+    for (plane, (offset, stride)) in layout
+        .planes()
+        .iter()
+        .zip(offsets.iter_mut().zip(&mut strides))
+    {
+        *offset = plane.offset;
+        *stride = i32::try_from(plane.stride).unwrap_or(i32::MAX);
+    }
+    let count = layout.planes().len().min(offsets.len());
+    let mut buffer = gstreamer::Buffer::from_slice(Held(picture.clone()));
+    let writable = buffer.make_mut();
+    video::VideoMeta::add_full(
+        writable,
+        video::VideoFrameFlags::empty(),
+        format,
+        size.width,
+        size.height,
+        &offsets[..count],
+        &strides[..count],
+    )
+    .map_err(WrapError::Refused)?;
+    Ok(buffer)
+}
