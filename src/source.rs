@@ -1,10 +1,9 @@
 //! Where frames come from, as the command line says it.
 
 use clap::Args;
-use scanout_core::convert::{PlaneView, Source};
 use scanout_core::encoder::FrameRate;
 use scanout_core::geometry::Size;
-use scanout_trace::source::{self, FrameReader, SourceError, SourceFrame, SourceSpec};
+use scanout_trace::source::{self, FrameReader, SourceError, SourceSpec};
 
 use crate::cli::values;
 use crate::failure::Failure;
@@ -104,13 +103,4 @@ pub(crate) fn rate_of(reader: &dyn FrameReader) -> FrameRate {
         num: at_least_one(rate.num),
         den: at_least_one(rate.den),
     }
-}
-
-/// A frame, to be converted.
-pub(crate) fn picture<'a>(frame: &SourceFrame<'a>) -> Source<'a> {
-    let planes = frame.planes.iter().map(|plane| {
-        let data = frame.data.get(plane.offset..).unwrap_or_default();
-        PlaneView::new(data, plane.stride)
-    });
-    Source::new(frame.fourcc, frame.size, planes)
 }

@@ -55,6 +55,10 @@ impl Sheet {
         });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The sheet as a PNG file.
     pub(super) fn png(&self) -> Result<Vec<u8>, Failure> {
         let image = |pixels| SheetImage {

@@ -13,7 +13,9 @@ mod writer;
 use std::path::PathBuf;
 
 pub(crate) use args::{ChoiceArgs, EncodeArgs, PictureArgs, RateArgs, RunArgs};
-pub(crate) use report::{EncodeReport, OutputReport};
+pub(crate) use container::Destination;
+pub(crate) use report::EncodeReport;
+use report::OutputReport;
 use run::Job;
 
 use crate::cli::Context;
@@ -21,7 +23,6 @@ use crate::failure::{Exit, Failure};
 use crate::memory::{Memory, Ring};
 use crate::source::{self, SourceArgs};
 use choose::{Choice, Need, choose};
-use container::Destination;
 
 /// Everything about one encoding but where it is chosen and told.
 pub(crate) struct Task<'a> {
