@@ -4,10 +4,11 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use scanout_core::geometry::Size;
+use scanout_trace::contact_sheet::{SheetImage, SheetOptions, SheetRow, contact_sheet};
 use scanout_trace::desktop::{Desktop, Scenario};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -15,6 +16,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let size: Size = args.next().as_deref().unwrap_or("1920x1080").parse()?;
     let directory = args.next().map(PathBuf::from);
     let fps = 60;
+    if let Some(directory) = &directory {
+        std::fs::create_dir_all(directory)?;
+        sheet(&directory.join("sheet.png"), size)?;
+    }
     for scenario in Scenario::ALL {
         let mut desktop = Desktop::new(size, scenario, 1, fps)?;
         let mut times: Vec<Duration> = Vec::new();
@@ -47,7 +52,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn write(path: &std::path::Path, desktop: &Desktop) -> Result<(), Box<dyn Error>> {
+/// A contact sheet in which "decoded" is the frame after "source".
+fn sheet(path: &Path, size: Size) -> Result<(), Box<dyn Error>> {
+    let mut desktop = Desktop::new(size, Scenario::Mixed, 1, 2)?;
+    let mut frames = vec![(desktop.next_frame(), desktop.pixels().to_vec())];
+    for _ in 0..8 {
+        frames.push((desktop.next_frame(), desktop.pixels().to_vec()));
+    }
+    let image = |n: usize| SheetImage {
+        size,
+        stride: desktop.stride(),
+        pixels: &frames[n].1,
+    };
+    let labels: Vec<String> = (0..frames.len())
+        .map(|n| format!("frame {n}, {}", frames[n].0.segment))
+        .collect();
+    let rows: Vec<SheetRow<'_>> = (1..frames.len())
+        .step_by(2)
+        .map(|n| SheetRow {
+            label: &labels[n],
+            source: image(n - 1),
+            decoded: image(n),
+        })
+        .collect();
+    std::fs::write(path, contact_sheet(&rows, &SheetOptions::default())?)?;
+    Ok(())
+}
+
+fn write(path: &Path, desktop: &Desktop) -> Result<(), Box<dyn Error>> {
     let size = desktop.size();
     let mut encoder =
         png::Encoder::new(BufWriter::new(File::create(path)?), size.width, size.height);

@@ -174,7 +174,7 @@ impl App for Editor {
         while self.next_key_us <= self.now_us {
             self.key(surface, text, damage);
         }
-        let on = (self.now_us - self.caret_since_us) / BLINK_US % 2 == 0;
+        let on = ((self.now_us - self.caret_since_us) / BLINK_US).is_multiple_of(2);
         if on != self.caret_on {
             self.caret_on = on;
             let cell = self.cell_area(surface, self.typed);

@@ -8,7 +8,9 @@
 mod code;
 mod cursor;
 mod editor;
+mod error;
 mod noise;
+mod panel;
 mod photo;
 mod reader;
 mod scenario;
@@ -27,18 +29,19 @@ use std::time::Duration;
 use scanout_core::format::Fourcc;
 use scanout_core::geometry::{Damage, Rect, Size};
 
+pub use error::DesktopError;
 pub use scenario::{ParseScenarioError, Scenario};
 pub use text::FontError;
 
 use cursor::Cursor;
 use editor::Editor;
 use noise::{Sine, hash};
-use photo::Photo;
+use panel::{Panel, draw_wallpaper};
 use reader::Reader;
 use scenario::Segment;
 use surface::{Area, Surface, rgb};
 use terminal::Terminal;
-use text::{Face, Type};
+use text::Type;
 use video::Video;
 use window::Window;
 
@@ -59,49 +62,6 @@ const VIDEO: usize = 3;
 const TRAVEL_US: u64 = 300_000;
 /// How long a slide stays.
 const SLIDE_US: u64 = 500_000;
-
-/// Why there is no such desktop.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DesktopError {
-    /// A side is too short or too long.
-    #[error("a desktop of {size}: each side must be {min} to {max} pixels", min = Desktop::MIN_SIDE, max = Desktop::MAX_SIDE)]
-    Side {
-        /// The size asked for.
-        size: Size,
-    },
-    /// More pixels than fit in a reasonable amount of memory.
-    #[error("a desktop of {size} has {} pixels, more than {max}", size.area(), max = Desktop::MAX_PIXELS)]
-    Pixels {
-        /// The size asked for.
-        size: Size,
-    },
-    /// No such frame rate.
-    #[error("{fps} frames per second: it must be 1 to {max}", max = Desktop::MAX_FPS)]
-    Fps {
-        /// The rate asked for.
-        fps: u32,
-    },
-    /// The built-in fonts are broken.
-    #[error(transparent)]
-    Font(#[from] FontError),
-    /// The picture does not fit where it should be copied.
-    #[error(
-        "a picture of {size} does not fit: stride {stride} (at least {min_stride} needed), {bytes} bytes ({min_bytes} needed)"
-    )]
-    Destination {
-        /// Size of the picture.
-        size: Size,
-        /// Stride of the destination.
-        stride: usize,
-        /// Smallest stride that would do.
-        min_stride: usize,
-        /// Bytes of the destination.
-        bytes: usize,
-        /// Bytes needed with this stride.
-        min_bytes: usize,
-    },
-}
 
 /// What [`Desktop::next_frame`] drew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +90,7 @@ pub struct Desktop {
     sine: Sine,
     canvas: Surface,
     wallpaper: Surface,
-    panel: Surface,
+    panel: Panel,
     windows: [Window; 4],
     /// Indices of `windows`, lowest first.
     order: [usize; 4],
@@ -144,7 +104,6 @@ pub struct Desktop {
     drag_us: u64,
     drag_home: (i32, i32),
     slide: Option<u64>,
-    clock: u64,
 }
 
 impl Desktop {
@@ -187,34 +146,36 @@ impl Desktop {
             scale as i32,
         );
         let panel_height = (30 * scale).min(size.height / 4).max(1);
-        let panel = Surface::new(Size::new(size.width, panel_height), rgb(0x1b1b1f));
+        let panel_size = Size::new(size.width, panel_height);
+        let panel = Panel::new(panel_size, Self::clock_at(seed, 0), &text);
 
-        // Places and sizes in 1/1000 of the screen.
+        // Places and sizes in 1/1000 of the screen below the panel.
         let place = |x: u32, y: u32, w: u32, h: u32| {
             let part = |of: u32, n: u32| (u64::from(of) * u64::from(n) / 1000) as u32;
+            let room = size.height - panel_height;
             Rect::new(
                 part(size.width, x),
-                part(size.height, y),
+                panel_height + part(room, y),
                 part(size.width, w),
-                part(size.height, h),
+                part(room, h),
             )
         };
         let mut windows = [
-            Window::new(place(30, 70, 500, 780), "queue.rs - Editor", scale, &text),
+            Window::new(place(30, 45, 500, 800), "queue.rs - Editor", scale, &text),
             Window::new(
-                place(440, 120, 470, 830),
+                place(440, 95, 470, 850),
                 "The life of a frame - Browser",
                 scale,
                 &text,
             ),
             Window::new(
-                place(90, 480, 480, 460),
+                place(90, 465, 480, 470),
                 "user@desktop: ~/src",
                 scale,
                 &text,
             ),
             Window::new(
-                place(530, 60, 420, 440),
+                place(530, 35, 420, 450),
                 "valley.mkv - Player",
                 scale,
                 &text,
@@ -231,7 +192,7 @@ impl Desktop {
 
         let centre = (size.width as i32 * 5 / 9, size.height as i32 * 5 / 9);
         let drag_home = windows[READER].position();
-        let mut desktop = Self {
+        Ok(Self {
             size,
             scenario,
             seed,
@@ -255,11 +216,12 @@ impl Desktop {
             drag_us: 0,
             drag_home,
             slide: None,
-            // Work begins at some time after nine.
-            clock: 9 * 3600 + seed % 7200,
-        };
-        desktop.draw_panel();
-        Ok(desktop)
+        })
+    }
+
+    /// Seconds since midnight: work begins at some time after nine.
+    fn clock_at(seed: u64, now_us: u64) -> u64 {
+        9 * 3600 + seed % 7200 + now_us / 1_000_000
     }
 
     /// Width and height.
@@ -343,7 +305,12 @@ impl Desktop {
         }
         let passed_us = now_us - segment.start_us;
         self.act(segment, elapsed_us, passed_us, &mut damage);
-        self.tick_clock(now_us, &mut damage);
+        let clock = Self::clock_at(self.seed, now_us);
+        if let Some(area) = self.panel.set_clock(clock, &self.text)
+            && self.slide.is_none()
+        {
+            self.add(&mut damage, area);
+        }
         self.move_cursor(segment.kind, passed_us, &mut damage);
         if frame == 0 {
             damage = Damage::full(self.size);
@@ -487,61 +454,6 @@ impl Desktop {
         self.add(damage, self.cursor.area());
     }
 
-    fn tick_clock(&mut self, now_us: u64, damage: &mut Damage) {
-        let clock = 9 * 3600 + self.seed % 7200 + now_us / 1_000_000;
-        if clock != self.clock {
-            self.clock = clock;
-            let area = self.draw_clock();
-            if self.slide.is_none() {
-                self.add(damage, area);
-            }
-        }
-    }
-
-    fn draw_panel(&mut self) {
-        let y = (self.panel.height() - self.text.line_height(Face::Ui)) / 2;
-        let pad = self.text.line_height(Face::Ui);
-        let mut x = pad / 2;
-        for label in [&b"Activities"[..], b"Files", b"Editor", b"Player"] {
-            x = pad
-                + self
-                    .text
-                    .draw(&mut self.panel, Face::Ui, (x, y), label, rgb(0xe6e6e6));
-        }
-        let load = b"wifi  87%";
-        let x = self.panel.width() - self.text.width(Face::Ui, load) - pad / 2;
-        let right = x.max(self.panel.width() * 3 / 4);
-        self.text
-            .draw(&mut self.panel, Face::Ui, (right, y), load, rgb(0xe6e6e6));
-        self.draw_clock();
-    }
-
-    /// Draws the clock and gives the place that it may have changed.
-    fn draw_clock(&mut self) -> Area {
-        let mut label = *b"Tue 00:00:00";
-        for (n, value) in [
-            self.clock / 3600 % 24,
-            self.clock / 60 % 60,
-            self.clock % 60,
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            label[4 + 3 * n] = b'0' + (value / 10) as u8;
-            label[5 + 3 * n] = b'0' + (value % 10) as u8;
-        }
-        let panel = &mut self.panel;
-        let width = self.text.width(Face::Ui, b"Tue 00:00:00") + 8;
-        let area = Area::new((panel.width() - width) / 2, 0, width, panel.height());
-        panel.set_clip(area);
-        panel.fill(area, rgb(0x1b1b1f));
-        let y = (panel.height() - self.text.line_height(Face::Ui)) / 2;
-        let at = (area.x + 4, y);
-        self.text.draw(panel, Face::Ui, at, &label, rgb(0xffffff));
-        panel.reset_clip();
-        area
-    }
-
     /// Draws all layers inside `area`.
     fn compose(&mut self, area: Area) {
         let screen = &mut self.canvas;
@@ -561,36 +473,9 @@ impl Desktop {
             for index in &self.order[hiding.unwrap_or(0)..] {
                 windows[*index].paint(screen);
             }
-            screen.blit(&self.panel, 0, 0);
+            screen.blit(&self.panel.surface, 0, 0);
         }
         self.cursor.paint(screen);
         screen.reset_clip();
-    }
-}
-
-fn draw_wallpaper(surface: &mut Surface, text: &Type, sine: &Sine, seed: u64, scale: i32) {
-    let (width, height) = (surface.width(), surface.height());
-    let photo = Photo::new(seed, 0, width, height);
-    surface.shade(Area::new(0, 0, width, height), photo.still(sine));
-    let labels: [&[u8]; 4] = [b"Home", b"Projects", b"Captures", b"Trash"];
-    for (n, label) in labels.into_iter().enumerate() {
-        let x = width - 76 * scale;
-        let y = height / 2 + n as i32 * 96 * scale;
-        let icon = Area::new(x, y, 44 * scale, 36 * scale);
-        surface.fill(
-            Area::new(x, y - 5 * scale, 20 * scale, 6 * scale),
-            rgb(0xd9a441),
-        );
-        surface.gradient(icon, rgb(0xf4c463), rgb(0xdb9b33));
-        let left = x + (icon.width - text.width(Face::Ui, label)) / 2;
-        let under = icon.bottom() + 4 * scale;
-        text.draw(
-            surface,
-            Face::Ui,
-            (left + 1, under + 1),
-            label,
-            rgb(0x101010),
-        );
-        text.draw(surface, Face::Ui, (left, under), label, rgb(0xffffff));
     }
 }

@@ -72,7 +72,8 @@ impl Photo {
             let wave = sine.fine(u * slow + 4 * self.phases[2 * k]) * 3
                 + sine.fine(u * fast + 4 * self.phases[2 * k + 1]);
             let base = (130 + 42 * k as i32) * 1024;
-            ((i64::from(base) + i64::from(wave) * 26 / 16) * i64::from(self.height) >> 18) as i32
+            let share = i64::from(base) + i64::from(wave) * 26 / 16;
+            ((share * i64::from(self.height)) >> 18) as i32
         })
     }
 

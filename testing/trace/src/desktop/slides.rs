@@ -35,7 +35,7 @@ const THEMES: [(u32, u32, u32); 4] = [
 pub(super) fn paint(surface: &mut Surface, text: &Type, sine: &Sine, seed: u64, number: u64) {
     let (width, height) = (surface.width(), surface.height());
     // Consecutive slides never share a theme, so that a flip changes everything.
-    let (top, bottom, accent) = THEMES[((seed + number) % THEMES.len() as u64) as usize];
+    let (top, bottom, accent) = THEMES[((seed % 4 + number) % THEMES.len() as u64) as usize];
     let ink = if top > 0x80_0000 {
         rgb(0x202428)
     } else {

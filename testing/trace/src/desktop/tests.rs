@@ -194,3 +194,22 @@ fn impossible_desktops_are_refused_with_their_bounds() {
     );
     assert!(desktop.draw_into(&mut [0; 1600], 80, &damage).is_ok());
 }
+
+/// Seeds, rates and shapes at their limits: arithmetic that overflows panics in tests.
+#[test]
+fn extreme_seeds_rates_and_shapes_draw() {
+    let shapes = [
+        (Size::new(16384, 16), 1, 25),
+        (Size::new(16, 16384), 1, 25),
+        (Size::new(320, 200), Desktop::MAX_FPS, 700),
+    ];
+    for (size, fps, frames) in shapes {
+        for seed in [0, u64::MAX] {
+            let mut desktop = Desktop::new(size, Scenario::Mixed, seed, fps).unwrap();
+            let damaged = (0..frames)
+                .filter(|_| !desktop.next_frame().damage.is_none())
+                .count();
+            assert!(damaged > 1, "{size} at {fps}");
+        }
+    }
+}

@@ -280,8 +280,8 @@ impl<R: Read> Y4mReader<R> {
         if self.buffer.is_empty() {
             return Ok(false);
         }
-        let magic = self.buffer.get(..5).unwrap_or(&self.buffer);
-        if magic != b"FRAME" && !(self.buffer.len() < 5 && b"FRAME".starts_with(&self.buffer)) {
+        let magic = self.buffer.get(..6).unwrap_or(&self.buffer);
+        if !b"FRAME\n".starts_with(magic) && magic != b"FRAME " {
             return Err(Y4mError::FrameMagic {
                 frame,
                 seen: text(magic),
@@ -449,6 +449,17 @@ mod tests {
             assert!(frame.damage.covers(frame.size));
         }
         assert!(reader.next_frame().unwrap().is_none());
+
+        for (bad, word) in [
+            ("FRAMES\n", "FRAMES"),
+            ("FRAMO\n", "FRAMO"),
+            ("FRAME It\n", "It"),
+        ] {
+            let file = format!("YUV4MPEG2 W1 H1 C444\n{bad}abc");
+            let mut reader = Y4mReader::new(file.as_bytes()).unwrap();
+            let error = reader.next_frame().unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
 
         let mut reader = Y4mReader::new(&file[..file.len() - 5]).unwrap();
         reader.next_frame().unwrap();
