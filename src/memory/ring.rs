@@ -56,7 +56,10 @@ impl Slot {
         match self {
             Self::Shared { canvas, .. } => canvas.draw(draw).map_err(Failure::input),
             // Released, but a frame may live a moment longer: then a copy is drawn.
-            Self::Process(bytes) => Ok(draw(Arc::make_mut(bytes))),
+            Self::Process(bytes) => {
+                let bytes: &mut Vec<u8> = Arc::make_mut(bytes);
+                Ok(draw(bytes))
+            }
         }
     }
 
