@@ -35,7 +35,7 @@ const LEAST_PSNR_Y_DB: f64 = 22.0;
 
 /// Into each part of the session, for the contact sheet: late enough for the
 /// part to be in full swing.
-const INTO_SEGMENT: Duration = Duration::from_millis(600);
+const INTO_SEGMENT: Duration = Duration::from_millis(400);
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {

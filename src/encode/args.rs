@@ -113,8 +113,8 @@ pub(crate) struct RunArgs {
     /// Do not code frames in which nothing changed
     #[arg(long)]
     pub(crate) skip_unchanged: bool,
-    /// Where the frames live: memfd, udmabuf, dma-heap[:NAME], dumb:NODE or
-    /// gbm:NODE[:MODIFIER]; all but the first are dma-bufs
+    /// Where the frames live: memory (of this process), memfd (shared),
+    /// udmabuf, dma-heap[:NAME], dumb:NODE or gbm:NODE[:MODIFIER] (dma-bufs)
     #[arg(long, default_value = "memfd")]
     pub(crate) memory: Memory,
 }

@@ -136,9 +136,9 @@ pub(crate) fn encode(
 }
 
 fn memory_name(memory: &Memory, real_dma_bufs: bool) -> String {
-    if real_dma_bufs {
-        format!("{memory} (dma-buf)")
-    } else {
-        format!("{memory} (shared memory, no dma-buf)")
+    match memory {
+        _ if real_dma_bufs => format!("{memory} (dma-buf)"),
+        Memory::Process => format!("{memory} (of this process)"),
+        _ => format!("{memory} (shared memory, no dma-buf)"),
     }
 }

@@ -316,11 +316,16 @@ impl EncodeReport {
                 bytes(rate.largest_packet_bytes)
             ),
         );
-        let fps = self.frames.coded as f64 / self.wall_s.max(1e-9);
+        let speed = if source.realtime {
+            String::new()
+        } else {
+            let fps = self.frames.taken as f64 / self.wall_s.max(1e-9);
+            format!(", {fps:.0} frames per second")
+        };
         row(
             "time",
             format!(
-                "{:.2} s, {fps:.0} frames per second; CPU {:.2} s user, {:.2} s system, {:.2} ms per frame",
+                "{:.2} s{speed}; CPU {:.2} s user, {:.2} s system, {:.2} ms per frame taken",
                 self.wall_s,
                 self.cpu.user_s,
                 self.cpu.system_s,

@@ -8,24 +8,28 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use scanout_core::buffer::alloc::Provider;
+use scanout_core::format::Modifier;
 
 pub(crate) use ring::Ring;
 
 /// Where a ring's buffers come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
+    /// Plain memory of this process.
+    Process,
     /// Shared memory or dma-bufs.
     Provider(Provider),
     /// Buffers of GBM, tiled as the driver likes or as named.
     Gbm {
         node: PathBuf,
-        modifier: Option<String>,
+        modifier: Option<Modifier>,
     },
 }
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Process => f.write_str("memory"),
             Self::Provider(provider) => provider.fmt(f),
             Self::Gbm { node, modifier } => {
                 write!(f, "gbm:{}", node.display())?;
@@ -42,9 +46,12 @@ impl FromStr for Memory {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "memory" {
+            return Ok(Self::Process);
+        }
         if let Some(rest) = text.strip_prefix("gbm:") {
             let (node, modifier) = match rest.split_once(':') {
-                Some((node, modifier)) => (node, Some(modifier.to_owned())),
+                Some((node, name)) => (node, Some(name.parse().map_err(|e| format!("{e}"))?)),
                 None => (rest, None),
             };
             return match node {
@@ -57,7 +64,7 @@ impl FromStr for Memory {
         }
         text.parse().map(Self::Provider).map_err(|_| {
             format!(
-                "{text:?} is no kind of memory: write memfd, udmabuf, dma-heap[:NAME], dumb:NODE or gbm:NODE[:MODIFIER]"
+                "{text:?} is no kind of memory: write memory, memfd, udmabuf, dma-heap[:NAME], dumb:NODE or gbm:NODE[:MODIFIER]"
             )
         })
     }
@@ -70,16 +77,17 @@ mod tests {
     #[test]
     fn kinds_of_memory_read_as_written() {
         for text in [
+            "memory",
             "memfd",
             "udmabuf",
             "dma-heap:system",
             "dumb:/dev/dri/card0",
             "gbm:/dev/dri/renderD128",
-            "gbm:/dev/dri/renderD128:I915_X_TILED",
+            "gbm:/dev/dri/renderD128:INTEL_X_TILED",
         ] {
             assert_eq!(text.parse::<Memory>().unwrap().to_string(), text);
         }
-        for bad in ["", "ram", "gbm:", "dumb:", "dma-heap:../x"] {
+        for bad in ["", "ram", "gbm:", "dumb:", "dma-heap:../x", "gbm:/dev/x:NO_SUCH"] {
             assert!(bad.parse::<Memory>().is_err(), "{bad}");
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use scanout_core::buffer::alloc::{Canvas, Provider};
-use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, SourceBuffer};
+use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, MemoryImage, SourceBuffer};
 use scanout_core::convert::age::DamageHistory;
 use scanout_core::format::{self, FormatInfo, Fourcc};
 use scanout_core::geometry::{Damage, Size};
@@ -36,10 +36,42 @@ impl ReleaseSink for Returned {
     }
 }
 
+/// One buffer.
 #[derive(Debug)]
-struct Slot {
-    canvas: Canvas,
-    buffer: DmaBuf,
+enum Slot {
+    Shared { canvas: Canvas, buffer: DmaBuf },
+    Process(Arc<Vec<u8>>),
+}
+
+impl Slot {
+    fn is_dma_buf(&self) -> bool {
+        match self {
+            Self::Shared { buffer, .. } => buffer.is_dma_buf(),
+            Self::Process(_) => false,
+        }
+    }
+
+    /// Runs `draw` on the bytes.
+    fn draw<R>(&mut self, draw: impl FnOnce(&mut [u8]) -> R) -> Result<R, Failure> {
+        match self {
+            Self::Shared { canvas, .. } => canvas.draw(draw).map_err(Failure::input),
+            // Released, but a frame may live a moment longer: then a copy is drawn.
+            Self::Process(bytes) => {
+                let bytes: &mut Vec<u8> = Arc::make_mut(bytes);
+                Ok(draw(bytes))
+            }
+        }
+    }
+
+    /// The buffer as a source.
+    fn source(&self, layout: &Layout) -> Result<SourceBuffer, Failure> {
+        Ok(match self {
+            Self::Shared { buffer, .. } => buffer.clone().into(),
+            Self::Process(bytes) => MemoryImage::new(bytes.clone(), layout.clone())
+                .map_err(|e| Failure::new(Exit::Internal, e))?
+                .into(),
+        })
+    }
 }
 
 /// Buffers of one size and format that go round between us, who draw, and a
@@ -57,21 +89,18 @@ pub(crate) struct Ring {
 impl Ring {
     /// Buffers of `memory` for frames of `fourcc` and `size`.
     pub(crate) fn new(memory: &Memory, fourcc: Fourcc, size: Size) -> Result<Self, Failure> {
-        let provider = match memory {
-            Memory::Provider(provider) => provider,
-            Memory::Gbm { .. } => {
-                return Err(Failure::usage(format_args!(
-                    "{memory}: buffers of GBM cannot be made yet"
-                ))
-                .hint("udmabuf, dma-heap and dumb make real dma-bufs, linear ones"));
-            }
-        };
+        if let Memory::Gbm { .. } = memory {
+            return Err(Failure::usage(format_args!(
+                "--memory {memory}: buffers of GBM cannot be made yet"
+            ))
+            .hint("udmabuf, dma-heap and dumb make real dma-bufs, linear ones"));
+        }
         let unknown = || Failure::input(format_args!("unknown pixel format {fourcc}"));
         let format = format::info(fourcc).ok_or_else(unknown)?;
         let (layout, bytes) = Layout::packed(fourcc, size, STRIDE_ALIGN).ok_or_else(unknown)?;
         let policy = ImportPolicy::default().with_memfd();
         let slots = (0..BUFFERS)
-            .map(|_| slot(provider, &layout, bytes, &policy))
+            .map(|_| slot(memory, &layout, bytes, &policy))
             .collect::<Result<Vec<_>, _>>()?;
         let returned = Returned::default();
         {
@@ -79,7 +108,7 @@ impl Ring {
             free.extend((0..BUFFERS).map(|index| (index, None)));
         }
         Ok(Self {
-            real_dma_bufs: slots.iter().all(|slot| slot.buffer.is_dma_buf()),
+            real_dma_bufs: slots.iter().all(Slot::is_dma_buf),
             slots,
             returned: Arc::new(returned),
             history: DamageHistory::new(BUFFERS, size),
@@ -117,10 +146,7 @@ impl Ring {
         let (layout, format) = (&self.layout, self.format);
         let lost = || Failure::new(Exit::Internal, "a buffer that is not of this ring came back");
         let slot = self.slots.get_mut(index).ok_or_else(lost)?;
-        let drawn = slot
-            .canvas
-            .draw(|bytes| copy(format, layout, frame, bytes, &missing))
-            .map_err(Failure::input)?;
+        let drawn = slot.draw(|bytes| copy(format, layout, frame, bytes, &missing))?;
         if drawn.is_none() {
             self.history.invalidate(index);
             return Err(Failure::new(
@@ -128,7 +154,7 @@ impl Ring {
                 format_args!("a frame of {layout} does not fit its buffer"),
             ));
         }
-        Ok((slot.buffer.clone().into(), release))
+        Ok((slot.source(layout)?, release))
     }
 
     fn wait(&self, limit: Duration) -> Result<usize, Failure> {
@@ -170,23 +196,27 @@ impl Ring {
 }
 
 fn slot(
-    provider: &Provider,
+    memory: &Memory,
     layout: &Layout,
     bytes: u64,
     policy: &ImportPolicy,
 ) -> Result<Slot, Failure> {
     let refused = |error: &dyn std::fmt::Display| {
-        let failure = Failure::input(format_args!("--memory {provider}: {error}"));
-        match provider {
-            Provider::Memfd => failure,
+        let failure = Failure::input(format_args!("--memory {memory}: {error}"));
+        match memory {
+            Memory::Provider(Provider::Memfd) => failure,
             _ => failure.hint("--memory memfd works everywhere"),
         }
+    };
+    let Memory::Provider(provider) = memory else {
+        let bytes = usize::try_from(bytes).map_err(|e| refused(&e))?;
+        return Ok(Slot::Process(Arc::new(vec![0; bytes])));
     };
     let allocation = provider.allocate(bytes).map_err(|e| refused(&e))?;
     let buffer =
         DmaBuf::import(&[allocation.as_fd()], layout, policy).map_err(|e| refused(&e))?;
     let canvas = allocation.into_canvas().map_err(|e| refused(&e))?;
-    Ok(Slot { canvas, buffer })
+    Ok(Slot::Shared { canvas, buffer })
 }
 
 /// Copies what `damage` names of `frame` to the same place of `layout` in `to`. `None` where either is too short; some may be copied then.
@@ -268,9 +298,14 @@ mod tests {
 
     #[test]
     fn a_buffer_that_missed_frames_is_brought_up_to_date() {
+        for memory in ["memfd", "memory"] {
+            goes_round(&memory.parse().unwrap());
+        }
+    }
+
+    fn goes_round(memory: &Memory) {
         let mut source = Stripes::new();
-        let memory = "memfd".parse().unwrap();
-        let mut ring = Ring::new(&memory, Fourcc::NV12, SIZE).unwrap();
+        let mut ring = Ring::new(memory, Fourcc::NV12, SIZE).unwrap();
         let mut reader = scanout_core::buffer::CpuReader::default();
         let mut held = Vec::new();
         for round in 0..60 {

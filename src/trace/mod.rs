@@ -155,7 +155,7 @@ fn video_path(output: &Path, scenario: Scenario) -> Result<PathBuf, Failure> {
     if is_y4m && !output.is_dir() {
         return Ok(output.to_owned());
     }
-    if !output.is_dir() && output.extension().is_some() {
+    if !output.is_dir() && (output.exists() || output.extension().is_some()) {
         return Err(Failure::usage(format_args!(
             "--output {}: a trace is a .y4m file, or a directory",
             output.display()
