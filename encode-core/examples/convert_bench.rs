@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use dcv_color_primitives as dcv;
 use scanout_core::color::{ChromaSite, ColorSpec};
 use scanout_core::convert::{
-    Converter, PictureFormat, PictureLayout, PlaneView, Source, reference,
+    Converter, PictureFormat, PictureLayout, PlaneView, Source, quality, reference,
 };
 use scanout_core::format::Fourcc;
 use scanout_core::geometry::{Damage, Rect, Size};
@@ -208,16 +208,10 @@ fn banded(
                 .copy_from_slice(&y[row * stride..row * stride + width]);
         }
         for row in (0..rows).step_by(2) {
-            let pair = |plane: &'_ [u8]| {
-                (
-                    plane[row * stride..][..width].to_vec(),
-                    plane[(row + 1) * stride..][..width].to_vec(),
-                )
-            };
-            let (a, b) = pair(u);
-            downsample(&a, &b, &mut sums, &mut cb);
-            let (a, b) = pair(v);
-            downsample(&a, &b, &mut sums, &mut cr);
+            let line = row * stride..row * stride + width;
+            let next = line.start + stride..line.end + stride;
+            downsample(&u[line.clone()], &u[next.clone()], &mut sums, &mut cb);
+            downsample(&v[line], &v[next], &mut sums, &mut cr);
             let out = &mut uv_plane[(top + row) / 2 * chroma.stride..][..width];
             for ((out, b), r) in out.chunks_exact_mut(2).zip(&cb).zip(&cr) {
                 out.copy_from_slice(&[*b, *r]);
@@ -348,6 +342,15 @@ fn main() {
             banded(&pixels, &layout, &mut bytes, &mut scratch, &band, yuv444);
         });
         judge(name, &layout, &bytes, &exact);
+
+        let luma = PlaneView::new(&exact, layout.planes()[0].stride);
+        let seen = PlaneView::new(&bytes, layout.planes()[0].stride);
+        measure("SSIM of luma", size, memcpy, || {
+            black_box(quality::ssim(luma, seen, size).expect("sizes fit"));
+        });
+        measure("PSNR of luma", size, memcpy, || {
+            black_box(quality::psnr(luma, seen, size).expect("sizes fit"));
+        });
 
         // A typical damaged part: a window of a tenth of the screen.
         let mut converter =

@@ -18,6 +18,8 @@ pub mod format;
 pub mod geometry;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod noop;
+pub mod probe;
+pub mod select;
 pub mod session;
 pub mod staging;
 pub mod sync;

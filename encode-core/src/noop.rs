@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::encoder::{
-    Adjustment, Applied, Backend, BackendError, BackendName, BytesPool, Capabilities, Device,
-    DeviceKind, EncodeError, Encoder, EncoderConfig, Frame, FrameTimes, OpenError, Packet,
-    PathClass, Picture, PictureId, PictureInfo, PicturePool, PictureRequest, StageConfig,
-    StageError, StageEvent, Stager, StreamInfo, Surface, Ticket,
+    Adjustment, Applied, Backend, BackendError, BackendName, BytesPool, Capabilities, Chroma,
+    Codec, Device, DeviceKind, EncodeError, Encoder, EncoderCaps, EncoderConfig, Frame, FrameTimes,
+    OpenError, Packet, PathClass, Picture, PictureId, PictureInfo, PicturePool, PictureRequest,
+    RateMode, StageConfig, StageError, StageEvent, Stager, StreamInfo, Surface, Ticket,
 };
+use crate::geometry::Size;
 use crate::sync::EventFd;
 
 /// Switches of a running [`NoopBackend`], and what it has counted.
@@ -83,7 +84,23 @@ impl Backend for NoopBackend {
     }
 
     fn capabilities(&self, _device: &Device) -> Result<Capabilities, BackendError> {
-        Ok(Capabilities::default())
+        let encoder = EncoderCaps {
+            name: "noop".to_owned(),
+            codec: Codec::H264,
+            chroma: vec![Chroma::C420],
+            min_size: Size::new(1, 1),
+            max_size: Size::new(16384, 16384),
+            rates: vec![RateMode::Constant],
+            live_bitrate: true,
+            qp_bounds: false,
+            path: PathClass::Software,
+            rank: 0,
+            notes: vec!["its packets hold no picture".to_owned()],
+        };
+        Ok(Capabilities {
+            encoders: vec![encoder],
+            imports: Vec::new(),
+        })
     }
 
     fn open(&self, _device: &Device, config: &StageConfig) -> Result<Box<dyn Stager>, OpenError> {
@@ -193,26 +210,8 @@ impl Stager for NoopStager {
     }
 
     fn encoder(&self, config: &EncoderConfig) -> Result<Box<dyn Encoder>, OpenError> {
-        self.control.opened.fetch_add(1, Ordering::SeqCst);
-        self.control.alive.fetch_add(1, Ordering::SeqCst);
-        let event = Arc::new(event_fd()?);
-        NoopControl::lock(&self.control.encoders).push(Arc::downgrade(&event));
-        Ok(Box::new(NoopEncoder {
-            control: Arc::clone(&self.control),
-            stream: StreamInfo::new(
-                config.codec,
-                "noop",
-                self.config.size,
-                self.config.size,
-                self.config.chroma,
-                self.config.color,
-            ),
-            event,
-            inside: VecDeque::with_capacity(4),
-            pool: BytesPool::new(),
-            next: 0,
-            draining: false,
-        }))
+        let encoder = NoopEncoder::new(Arc::clone(&self.control), &self.config, config)?;
+        Ok(Box::new(encoder))
     }
 
     fn wake(&self) -> BorrowedFd<'_> {
@@ -223,7 +222,10 @@ impl Stager for NoopStager {
 /// Pictures that the encoder takes at a time.
 const DEPTH: usize = 1;
 
-struct NoopEncoder {
+/// The encoder: a packet holds the number of its picture's frame, in eight
+/// little-endian bytes.
+#[derive(Debug)]
+pub struct NoopEncoder {
     control: Arc<NoopControl>,
     stream: StreamInfo,
     event: Arc<EventFd>,
@@ -231,6 +233,37 @@ struct NoopEncoder {
     pool: BytesPool,
     next: u64,
     draining: bool,
+}
+
+impl NoopEncoder {
+    /// An encoder of pictures as `stage` describes; takes those of any stager.
+    pub fn new(
+        control: Arc<NoopControl>,
+        stage: &StageConfig,
+        config: &EncoderConfig,
+    ) -> Result<Self, OpenError> {
+        control.opened.fetch_add(1, Ordering::SeqCst);
+        control.alive.fetch_add(1, Ordering::SeqCst);
+        let event = Arc::new(event_fd()?);
+        NoopControl::lock(&control.encoders).push(Arc::downgrade(&event));
+        let stream = StreamInfo::new(
+            config.codec,
+            "noop",
+            stage.size,
+            stage.size,
+            stage.chroma,
+            stage.color,
+        );
+        Ok(Self {
+            control,
+            stream,
+            event,
+            inside: VecDeque::with_capacity(4),
+            pool: BytesPool::new(),
+            next: 0,
+            draining: false,
+        })
+    }
 }
 
 impl Encoder for NoopEncoder {

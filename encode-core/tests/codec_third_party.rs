@@ -3,16 +3,18 @@
 
 mod codec_support;
 
+use std::sync::OnceLock;
+
 use codec_support::{Folder, decode_strictly, encode, has_tool, trace_headers};
 use scanout_core::codec::annexb::{
     LengthSize, from_length_prefixed, nal_units, to_length_prefixed, write_nal,
 };
+use scanout_core::codec::avcc;
 use scanout_core::codec::bits::{BitWriter, unescape_into};
 use scanout_core::codec::h264::{
-    ChromaFormat, NalHeader, NalType, ParameterSets, Pps, Profile, Rewrite, SliceContext,
-    SliceHeader, Sps, SpsConfig, SpsRewriter, access_units, read_sei, sei_nal,
+    ChromaFormat, NalHeader, NalType, ParameterSets, Pps, Profile, SliceContext, SliceHeader, Sps,
+    SpsConfig, access_units, read_sei, sei_nal,
 };
-use scanout_core::codec::{av1, avcc, hevc, vp8, vp9};
 use scanout_core::color::{ChromaSite, ColorSpec, Matrix, Primaries, Range, Transfer};
 use scanout_core::geometry::Size;
 
@@ -99,26 +101,28 @@ const STREAMS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-fn each_stream(frames: u32, mut check: impl FnMut(&str, &str, &[u8])) {
+fn each_stream(mut check: impl FnMut(&str, &str, &[u8])) {
+    // Encoded once for all tests of the process.
+    static ENCODED: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     if !has_tool("ffmpeg") {
         return;
     }
-    let folder = Folder::new("streams");
-    for (name, size, args) in STREAMS {
-        let stream = encode(
-            &folder,
-            &format!("{name}.h264"),
-            size,
-            frames,
-            &[&X264[..], args].concat(),
-        );
-        check(name, size, &stream);
+    let encoded = ENCODED.get_or_init(|| {
+        let folder = Folder::new("streams");
+        let run = |(name, size, args): &(&str, &str, &[&str])| {
+            let args = [&X264[..], args].concat();
+            encode(&folder, &format!("{name}.h264"), size, 24, &args)
+        };
+        STREAMS.iter().map(run).collect()
+    });
+    for ((name, size, _), stream) in STREAMS.iter().zip(encoded) {
+        check(name, size, stream);
     }
 }
 
 #[test]
 fn headers_of_x264_are_written_back_bit_for_bit() {
-    each_stream(24, |name, size, stream| {
+    each_stream(|name, size, stream| {
         let mut sets = ParameterSets::default();
         let mut slices = 0;
         for nal in nal_units(stream) {
@@ -181,7 +185,7 @@ fn headers_of_x264_are_written_back_bit_for_bit() {
 
 #[test]
 fn access_units_are_as_many_as_frames_and_lose_no_byte() {
-    each_stream(24, |name, _, stream| {
+    each_stream(|name, _, stream| {
         let units: Vec<_> = access_units(stream).collect();
         assert_eq!(units.len(), 24, "{name}");
         assert!(units[0].keyframe, "{name}");
@@ -201,7 +205,7 @@ fn access_units_are_as_many_as_frames_and_lose_no_byte() {
 
 #[test]
 fn h264_reader_reads_the_same_from_x264_and_from_us() {
-    each_stream(2, |name, _, stream| {
+    each_stream(|name, _, stream| {
         let mut context = h264_reader::Context::new();
         let mut sets = ParameterSets::default();
         for nal in nal_units(stream) {
@@ -447,66 +451,6 @@ fn our_sps_decodes_x264_slices_and_says_what_was_asked() {
 }
 
 #[test]
-fn rewriting_changes_the_sps_alone_and_once() {
-    if !has_tool("ffmpeg") {
-        return;
-    }
-    let folder = Folder::new("rewrite");
-    let args = [
-        "-c:v",
-        "libx264",
-        "-pix_fmt",
-        "yuv420p",
-        "-x264-params",
-        "bframes=0:keyint=5:ref=3:aud=1",
-    ];
-    let stream = encode(&folder, "in.h264", "322x182", 12, &args);
-    let rewriter = SpsRewriter::new()
-        .color(ColorSpec::DESKTOP)
-        .assert_no_reordering();
-    let (mut all, mut out, mut again) = (Vec::new(), Vec::new(), Vec::new());
-    let mut rewritten = 0;
-    for unit in access_units(&stream) {
-        match rewriter.rewrite(unit.bytes, &mut out).unwrap() {
-            Rewrite::Unchanged => {
-                assert!(!unit.keyframe);
-                all.extend_from_slice(unit.bytes);
-            }
-            Rewrite::Rewritten => {
-                rewritten += 1;
-                all.extend_from_slice(&out);
-                let others = |bytes: &[u8]| -> Vec<Vec<u8>> {
-                    nal_units(bytes)
-                        .filter(|n| n.bytes[0] & 31 != 7)
-                        .map(|n| n.bytes.to_vec())
-                        .collect()
-                };
-                assert_eq!(others(&out), others(unit.bytes));
-                assert_eq!(
-                    rewriter.rewrite(&out, &mut again).unwrap(),
-                    Rewrite::Unchanged
-                );
-            }
-        }
-    }
-    assert_eq!(rewritten, 3);
-    assert_eq!(
-        decode_strictly(&folder, &all),
-        decode_strictly(&folder, &stream)
-    );
-    let trace = trace_headers(&folder, &all);
-    for (element, value) in [
-        ("colour_primaries", 1),
-        ("transfer_characteristics", 13),
-        ("matrix_coefficients", 1),
-        ("max_num_reorder_frames", 0),
-        ("max_dec_frame_buffering", 3),
-    ] {
-        assert_eq!(trace.get(element), Some(&value), "{element}");
-    }
-}
-
-#[test]
 fn the_avc_configuration_record_is_ffmpegs() {
     if !has_tool("ffmpeg") {
         return;
@@ -533,144 +477,4 @@ fn the_avc_configuration_record_is_ffmpegs() {
     assert_eq!(&file[at + 4..at + 4 + record.len()], record);
     let length = u32::from_be_bytes(file[at - 4..at].try_into().unwrap()) as usize;
     assert_eq!(length, record.len() + 8);
-}
-
-/// Frames of an IVF file.
-fn ivf(file: &[u8]) -> Vec<&[u8]> {
-    let mut frames = Vec::new();
-    let mut rest = &file[32..];
-    while rest.len() >= 12 {
-        let size = u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
-        frames.push(&rest[12..12 + size]);
-        rest = &rest[12 + size..];
-    }
-    frames
-}
-
-#[test]
-fn keyframes_sizes_and_colours_of_the_other_codecs_are_found() {
-    if !has_tool("ffmpeg") {
-        return;
-    }
-    let folder = Folder::new("others");
-    let color = [
-        "-colorspace",
-        "bt709",
-        "-color_primaries",
-        "bt709",
-        "-color_trc",
-        "iec61966-2-1",
-    ];
-    let run = |name: &str, args: &[&str]| {
-        encode(
-            &folder,
-            name,
-            "323x181",
-            6,
-            &[&["-pix_fmt", "yuv420p", "-g", "3"], args, &color[..]].concat(),
-        )
-    };
-    let size = Size::new(323, 181);
-
-    let file = run(
-        "a.ivf",
-        &[
-            "-c:v",
-            "libvpx",
-            "-deadline",
-            "realtime",
-            "-lag-in-frames",
-            "0",
-        ],
-    );
-    let headers: Vec<_> = ivf(&file)
-        .iter()
-        .map(|f| vp8::FrameHeader::read(f).unwrap())
-        .collect();
-    assert_eq!(headers[0].keyframe, Some(size));
-    assert_eq!(headers.iter().filter(|h| h.keyframe.is_some()).count(), 2);
-
-    let file = run(
-        "b.ivf",
-        &[
-            "-c:v",
-            "libvpx-vp9",
-            "-deadline",
-            "realtime",
-            "-cpu-used",
-            "8",
-            "-lag-in-frames",
-            "0",
-        ],
-    );
-    let headers: Vec<_> = ivf(&file)
-        .iter()
-        .map(|f| vp9::FrameHeader::read(f).unwrap())
-        .collect();
-    let key = headers[0].keyframe.unwrap();
-    assert_eq!(
-        (
-            key.size,
-            key.color.color_space,
-            key.color.full_range,
-            key.color.bit_depth
-        ),
-        (size, 2, false, 8)
-    );
-    assert_eq!(headers.iter().filter(|h| h.keyframe.is_some()).count(), 2);
-
-    let file = run(
-        "c.ivf",
-        &[
-            "-c:v",
-            "libaom-av1",
-            "-usage",
-            "realtime",
-            "-cpu-used",
-            "8",
-            "-lag-in-frames",
-            "0",
-        ],
-    );
-    let mut sequence = None;
-    let mut keyframes = 0;
-    for unit in ivf(&file) {
-        let contents = av1::contents(unit, sequence).unwrap();
-        sequence = contents.sequence.or(sequence);
-        keyframes += usize::from(contents.keyframe);
-        assert_eq!(contents.frames, 1);
-    }
-    let sequence = sequence.unwrap();
-    assert_eq!(
-        (
-            sequence.max_size,
-            sequence.color.codes,
-            sequence.color.bit_depth
-        ),
-        (size, (1, 13, 1), 8)
-    );
-    assert_eq!(keyframes, 2);
-    assert!(
-        sequence.codec_string().starts_with("av01.0."),
-        "{}",
-        sequence.codec_string()
-    );
-
-    let stream = encode(
-        &folder,
-        "d.h265",
-        "322x182",
-        2,
-        &[
-            "-pix_fmt",
-            "yuv420p",
-            "-c:v",
-            "libx265",
-            "-x265-params",
-            "log-level=none:bframes=0",
-        ],
-    );
-    let contents = hevc::contents(&stream);
-    assert!(contents.vps && contents.sps && contents.pps && contents.keyframe);
-    assert_eq!(contents.pictures, 2);
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::{DmaBuf, Object, ObjectKind};
-use crate::sync::{SyncError, SyncFile, poll_readable, sys};
+use super::{DmaBuf, Object, ObjectKind, SourceBuffer};
+use crate::sync::{Acquire, SyncError, SyncFile, poll_readable, sys};
 
 fn dma_bufs(buffer: &DmaBuf) -> impl Iterator<Item = &Object> {
     let objects = buffer.objects().iter();
@@ -44,6 +44,22 @@ pub fn wait_readable(buffer: &DmaBuf, limit: Duration) -> Result<(), SyncError> 
         }
     }
     Ok(())
+}
+
+/// Blocks until `source` may be read as `acquire` says, for at most `limit` per fence.
+pub fn wait_acquired(
+    source: &SourceBuffer,
+    acquire: &Acquire,
+    limit: Duration,
+) -> Result<(), SyncError> {
+    match (acquire, source) {
+        (Acquire::Implicit, SourceBuffer::DmaBuf(buffer)) => wait_readable(buffer, limit),
+        (Acquire::Implicit, SourceBuffer::Memory(_)) | (Acquire::Ready, _) => Ok(()),
+        (Acquire::SyncFile(fence), _) => fence.wait(limit),
+        (Acquire::Timeline { point, .. }, _) => {
+            Err(SyncError::TimelineNeedsDevice { point: *point })
+        }
+    }
 }
 
 /// Tells the kernel that `buffer` is being read until `fence` signals, so that writers that

@@ -20,7 +20,7 @@ mod validate;
 
 pub use cache::{BufferKey, CacheBudget, CacheStats, ImportCache};
 pub use dmabuf::{DmaBuf, ImplicitModifier, ImportError, ImportPolicy};
-pub use fences::{export_read_fence, import_read_fence, wait_readable};
+pub use fences::{export_read_fence, import_read_fence, wait_acquired, wait_readable};
 pub use image::{ImageBytes, MemoryImage, SourceBuffer};
 pub use layout::{Layout, MAX_PLANES, Orientation, Plane, View};
 pub use object::{Access, Object, ObjectId, ObjectKind};

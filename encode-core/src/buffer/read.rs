@@ -181,10 +181,9 @@ fn planes_of<'a>(
 ///
 /// The producer may write while we read; no protocol can keep a hostile guest from
 /// it. In Rust's memory model a concurrent write to a `&[u8]` is a data race;
-/// yet atomic or volatile access to each byte costs the conversion a multiple of its time,
-/// and a copy made that way only to have a slice of our own costs as much as
-/// the conversion. We therefore hand out plain slices, as every display server
-/// does, under these rules:
+/// yet atomic or volatile access to each byte rules out the vector loads that the
+/// conversion lives on, and a private copy first would read the whole picture one
+/// more time. We therefore hand out plain slices under these rules:
 ///
 /// * the writer is another process, so the compiler cannot see or reason about it;
 ///   what can go wrong is only that two reads of a byte differ;
@@ -208,7 +207,13 @@ impl CpuReader {
         }
     }
 
-    /// Waits for the producer's writes, for at most `limit` per object, and begins reading.
+    /// Waits for the writes that the kernel tracks, for at most `limit` per object, and
+    /// begins reading. Explicit fences are waited for before, by
+    /// [`wait_acquired`](super::wait_acquired).
+    ///
+    /// The begin of CPU access waits for fences too, and the kernel does not bound
+    /// that; a fence that a producer adds right between the two can therefore hold
+    /// it longer than `limit`.
     pub fn read<'a>(
         &'a mut self,
         source: &'a SourceBuffer,

@@ -294,7 +294,7 @@ fn demand(layout: &Layout, format: &FormatInfo, index: usize) -> Demand {
                 last_row: row_bytes,
             };
         }
-        return match modifier.tile() {
+        return match modifier.tile(info.block_bytes) {
             Some(tile) => Demand {
                 stride: row_bytes.next_multiple_of(tile.width_bytes.into()),
                 stride_align: tile.stride_align,

@@ -148,24 +148,30 @@ impl Converter {
 
 /// Columns converted at a time: the scratch rows of two lines stay in the
 /// first-level cache beside the pixels.
-const STRIP: usize = 512;
+const STRIP: usize = 2048;
 
-/// Components of a strip of a row; the first column is the one left of the strip.
+/// Room for the column left of the strip. A whole cache line of it, so that
+/// the strip's own columns are written in aligned vectors.
+const LEAD: usize = 32;
+
+/// Components of a strip of a row, from column `LEAD` on; the one before is
+/// the column left of the strip.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Strip {
-    red: [u16; STRIP + 1],
-    green: [u16; STRIP + 1],
-    blue: [u16; STRIP + 1],
+    red: [u16; LEAD + STRIP],
+    green: [u16; LEAD + STRIP],
+    blue: [u16; LEAD + STRIP],
 }
 
 impl Strip {
     const EMPTY: Self = Self {
-        red: [0; STRIP + 1],
-        green: [0; STRIP + 1],
-        blue: [0; STRIP + 1],
+        red: [0; LEAD + STRIP],
+        green: [0; LEAD + STRIP],
+        blue: [0; LEAD + STRIP],
     };
 
-    fn components(&self) -> [&[u16; STRIP + 1]; 3] {
+    fn components(&self) -> [&[u16; LEAD + STRIP]; 3] {
         [&self.red, &self.green, &self.blue]
     }
 }
@@ -270,29 +276,23 @@ impl Rgb {
         let y = y.min(height - 1);
         let y = if source.bottom_up { height - 1 - y } else { y };
         let bytes = self.unpack.pixel_bytes();
-        // From the column left of the strip, or the edge, to what is visible.
-        let first = x.saturating_sub(1).min(width - 1);
+        // What is visible of the strip, and the column left of it, or the edge.
+        let first = x.min(width - 1);
         let count = (x + columns).min(width) - first;
-        let skip = usize::from(x == 0);
-        let row = pixels.row(y, first * bytes, count * bytes);
+        let before = x.saturating_sub(1).min(width - 1);
         let unpack = self.unpack;
         let [red, green, blue] = [&mut strip.red, &mut strip.green, &mut strip.blue];
-        unpack.split(
-            row,
-            red.get_mut(skip..).unwrap_or_default(),
-            green.get_mut(skip..).unwrap_or_default(),
-            blue.get_mut(skip..).unwrap_or_default(),
-        );
+        for (column, count, at) in [(before, 1, LEAD - 1), (first, count, LEAD)] {
+            unpack.split(
+                pixels.row(y, column * bytes, count * bytes),
+                &mut red[at..],
+                &mut green[at..],
+                &mut blue[at..],
+            );
+        }
         for component in [red, green, blue] {
-            if skip == 1 {
-                component[0] = component[1];
-            }
-            let end = skip + count;
-            if let Some(edge) = component.get(end - 1).copied()
-                && let Some(padding) = component.get_mut(end..=columns)
-            {
-                padding.fill(edge);
-            }
+            let edge = component[LEAD + count - 1];
+            component[LEAD + count..LEAD + columns].fill(edge);
         }
     }
 
@@ -309,7 +309,7 @@ impl Rgb {
         let Some(strip) = self.rows.get(line) else {
             return;
         };
-        let [red, green, blue] = strip.components().map(|c| &c[1..=columns]);
+        let [red, green, blue] = strip.components().map(|c| &c[LEAD..LEAD + columns]);
         let quantizers = [&self.luma, &self.chroma[0], &self.chroma[1]];
         let count = if self.format.is_subsampled() { 1 } else { 3 };
         for ((quantizer, bytes), plane) in quantizers
@@ -341,7 +341,8 @@ impl Rgb {
             .zip(lower.components())
             .zip(&mut self.sums)
         {
-            let (upper, lower, sums) = (&upper[..=columns], &lower[..=columns], &mut sums[..pairs]);
+            let span = LEAD - 1..LEAD + columns;
+            let (upper, lower, sums) = (&upper[span.clone()], &lower[span], &mut sums[..pairs]);
             match self.site {
                 ChromaSite::Left => kernel::fold_left(upper, lower, odd, sums),
                 ChromaSite::Center => kernel::fold_center(upper, lower, odd, sums),

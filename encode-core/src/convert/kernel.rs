@@ -1,5 +1,10 @@
 //! The inner loops, compiled once per instruction set by `multiversion` and
 //! vectorised by the compiler. They work on rows of 16-bit components.
+//!
+//! The hot ones count through slices cut to one length: chains of `zip` are
+//! not inlined into functions of another instruction set and lose the
+//! knowledge that outputs do not overlap.
+#![allow(clippy::needless_range_loop)]
 
 use multiversion::multiversion;
 
@@ -17,11 +22,14 @@ pub(super) fn split32(
 ) {
     let [red_shift, green_shift, blue_shift] = shifts;
     let (pixels, _) = pixels.as_chunks::<4>();
-    for (((pixel, r), g), b) in pixels.iter().zip(red).zip(green).zip(blue) {
-        let pixel = u32::from_le_bytes(*pixel);
-        *r = ((pixel >> red_shift) & mask) as u16;
-        *g = ((pixel >> green_shift) & mask) as u16;
-        *b = ((pixel >> blue_shift) & mask) as u16;
+    let count = pixels.len().min(red.len()).min(green.len()).min(blue.len());
+    let (pixels, red) = (&pixels[..count], &mut red[..count]);
+    let (green, blue) = (&mut green[..count], &mut blue[..count]);
+    for i in 0..count {
+        let pixel = u32::from_le_bytes(pixels[i]);
+        red[i] = ((pixel >> red_shift) & mask) as u16;
+        green[i] = ((pixel >> green_shift) & mask) as u16;
+        blue[i] = ((pixel >> blue_shift) & mask) as u16;
     }
 }
 
@@ -75,19 +83,23 @@ pub(super) fn quantize(q: &Quantizer, red: &[u16], green: &[u16], blue: &[u16], 
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
 fn quantize_narrow(q: &Quantizer, red: &[u16], green: &[u16], blue: &[u16], out: &mut [u8]) {
-    let [wr, wg, wb] = q.weights.map(i32::from);
-    let (scale, bias, tie) = (q.scale as i32, q.bias as u32, q.tie as i32);
+    let [wr, wg, wb] = q.weights.map(|w| i32::from(w).wrapping_mul(q.scale as i32));
+    let (bias, tie) = (q.bias as u32, q.tie as i32);
     let divisor = q.divisor as u32;
     let (pre_shift, reciprocal, post_shift) = (q.pre_shift, q.reciprocal, q.post_shift);
-    for (((out, r), g), b) in out.iter_mut().zip(red).zip(green).zip(blue) {
-        // Components are below 2^15: as signed 16-bit factors the products become multiply-adds.
-        let sum = i32::from(*r as i16) * wr + i32::from(*g as i16) * wg + i32::from(*b as i16) * wb;
-        let x = (sum.wrapping_mul(scale).wrapping_sub((sum >> 31) & tie) as u32).wrapping_add(bias);
+    let count = out.len().min(red.len()).min(green.len()).min(blue.len());
+    let (out, red) = (&mut out[..count], &red[..count]);
+    let (green, blue) = (&green[..count], &blue[..count]);
+    for i in 0..count {
+        let sum = (i32::from(red[i]).wrapping_mul(wr))
+            .wrapping_add(i32::from(green[i]).wrapping_mul(wg))
+            .wrapping_add(i32::from(blue[i]).wrapping_mul(wb));
+        let x = (sum.wrapping_sub((sum >> 31) & tie) as u32).wrapping_add(bias);
         let estimate = (x >> pre_shift).wrapping_mul(reciprocal) >> post_shift;
         let remainder = x.wrapping_sub(estimate.wrapping_mul(divisor));
         let quotient = estimate + u32::from(remainder as i32 >= divisor as i32);
         // Pure blue in full range is 255.5: clipped, as H.273 says.
-        *out = quotient.min(255) as u8;
+        out[i] = quotient.min(255) as u8;
     }
 }
 

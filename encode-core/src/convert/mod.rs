@@ -4,7 +4,7 @@
 //! The result is defined by exact arithmetic, not by an implementation: every
 //! sample is the correctly rounded value of the H.273 equations, with the
 //! chroma filter that the signalled siting implies applied *before* rounding.
-//! [`reference`] writes that down in rationals; [`Converter`] is the fast path
+//! [`mod@reference`] writes that down in rationals; [`Converter`] is the fast path
 //! and gives the same bytes. That has three consequences worth the care:
 //! pictures do not depend on the CPU's instruction set, nor on how damage was
 //! split into blocks, and a shader can be judged against them.

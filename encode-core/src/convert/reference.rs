@@ -18,7 +18,7 @@ pub struct Rgb {
 
 /// `round(numerator / denominator)`, ties away from zero: `Round()` of H.273.
 /// `denominator` is positive.
-const fn round(numerator: i128, denominator: i128) -> i128 {
+const fn round(numerator: i64, denominator: i64) -> i64 {
     let magnitude = (2 * numerator.abs() + denominator) / (2 * denominator);
     if numerator < 0 { -magnitude } else { magnitude }
 }
@@ -26,11 +26,10 @@ const fn round(numerator: i128, denominator: i128) -> i128 {
 /// Luma of a colour.
 pub fn luma(spec: ColorSpec, rgb: Rgb) -> u8 {
     let (kr, kb) = spec.matrix.kr_kb();
-    let (kr, kb) = (i128::from(kr), i128::from(kb));
-    let [r, g, b] = rgb.components.map(i128::from);
+    let [r, g, b] = rgb.components.map(i64::from);
     // Y' in units of 1 / (10000 * peak).
     let y = kr * r + (10_000 - kr - kb) * g + kb * b;
-    let unit = 10_000 * i128::from(rgb.peak);
+    let unit = 10_000 * i64::from(rgb.peak);
     match spec.range {
         Range::Limited => (round(219 * y, unit) + 16) as u8,
         Range::Full => round(255 * y, unit) as u8,
@@ -41,16 +40,15 @@ pub fn luma(spec: ColorSpec, rgb: Rgb) -> u8 {
 /// and the sum of the weights.
 pub fn chroma(spec: ColorSpec, sums: [u32; 3], weights: u32, peak: u16) -> (u8, u8) {
     let (kr, kb) = spec.matrix.kr_kb();
-    let (kr, kb) = (i128::from(kr), i128::from(kb));
-    let [r, g, b] = sums.map(i128::from);
+    let [r, g, b] = sums.map(i64::from);
     // All in units of 1 / (10000 * peak * weights).
     let y = kr * r + (10_000 - kr - kb) * g + kb * b;
-    let unit = i128::from(peak) * i128::from(weights);
+    let unit = i64::from(peak) * i64::from(weights);
     let gain = match spec.range {
         Range::Limited => 224,
         Range::Full => 255,
     };
-    let code = |difference: i128, k: i128| {
+    let code = |difference: i64, k: i64| {
         let code = 128 + round(gain * difference, 2 * (10_000 - k) * unit);
         code.clamp(0, 255) as u8
     };

@@ -156,9 +156,6 @@ pub enum StageError {
     /// The pixels cannot be converted.
     #[error(transparent)]
     Convert(#[from] ConvertError),
-    /// A DRM timeline can be waited for only with its device.
-    #[error("a DRM timeline cannot be waited for without a device: export a sync file instead")]
-    Timeline,
     /// The acquire fence failed or did not signal in time.
     #[error("waiting for the source's fence: {0}")]
     Acquire(#[source] SyncError),

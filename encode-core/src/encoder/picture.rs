@@ -276,7 +276,7 @@ mod tests {
             Ok::<_, ()>(Box::new(Number(0)) as Box<dyn Surface>)
         })
         .unwrap();
-        drop(pool.take().unwrap());
+        let _unpublished = pool.take().unwrap();
         assert!(pool.take().is_some());
     }
 }

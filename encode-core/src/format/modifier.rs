@@ -211,8 +211,9 @@ impl Modifier {
             .flatten()
     }
 
-    /// The tile of the format's own planes, `None` when linear or not known.
-    pub fn tile(self) -> Option<Tile> {
+    /// The tile of one of the format's own planes, whose blocks have `block_bytes`;
+    /// `None` when linear or not known.
+    pub fn tile(self, block_bytes: u8) -> Option<Tile> {
         if let Some(block) = self.nvidia() {
             // A block is one GOB wide; h = 5 is the highest that hardware has, and
             // a forged 15 still fits: 8 << 15.
@@ -236,9 +237,12 @@ impl Modifier {
             | Self::INTEL_4_TILED
             | Self::INTEL_4_TILED_LNL_CCS
             | Self::INTEL_4_TILED_BMG_CCS => Some(tile(128, 32, 1)),
-            // Yf tiles are 64 bytes x 64 rows for 8 bpp, 128 x 32 for 16 and 32 bpp
-            // and 256 x 16 for 64 bpp; no producer of ours makes other than 32 bpp.
-            Self::INTEL_YF_TILED | Self::INTEL_YF_TILED_CCS => Some(tile(128, 32, 1)),
+            // 4 KiB each, as square in pixels as its size allows.
+            Self::INTEL_YF_TILED | Self::INTEL_YF_TILED_CCS => Some(match block_bytes {
+                0..=1 => tile(64, 64, 1),
+                2..=4 => tile(128, 32, 1),
+                _ => tile(256, 16, 1),
+            }),
             Self::INTEL_Y_TILED_GEN12_RC_CCS
             | Self::INTEL_Y_TILED_GEN12_MC_CCS
             | Self::INTEL_Y_TILED_GEN12_RC_CCS_CC

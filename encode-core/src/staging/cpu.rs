@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::buffer::{self, CacheBudget, CpuReader, Orientation, SourceBuffer, View};
+use crate::buffer::{self, CacheBudget, CpuReader, Orientation, SourceBuffer, View, wait_acquired};
 use crate::color::ColorSpec;
 use crate::convert::age::DamageHistory;
 use crate::convert::{self, Converter, PictureFormat, PictureLayout};
@@ -15,7 +15,7 @@ use crate::encoder::{
 };
 use crate::format::Fourcc;
 use crate::geometry::{Damage, Size};
-use crate::sync::{Acquire, EventFd};
+use crate::sync::EventFd;
 
 /// Converts frames into pictures in host memory on a thread of its own, only
 /// where they changed.
@@ -255,7 +255,7 @@ impl Converting {
         self.history.note(&damage);
         self.carried.unite(&damage);
 
-        wait_for(&frame.acquire, self.limit)?;
+        wait_acquired(&frame.buffer, &frame.acquire, self.limit).map_err(StageError::Acquire)?;
         let read = self.reader.read(&frame.buffer, self.limit)?;
         let source = source_of(&frame.buffer, read.planes())?;
         let acquired = Instant::now();
@@ -297,16 +297,6 @@ impl Converting {
             self.path,
             times,
         )))
-    }
-}
-
-/// Waits for a fence that travels beside the buffer. The fences inside a
-/// dma-buf are waited for when reading begins.
-fn wait_for(acquire: &Acquire, limit: Duration) -> Result<(), StageError> {
-    match acquire {
-        Acquire::Ready | Acquire::Implicit => Ok(()),
-        Acquire::SyncFile(fence) => fence.wait(limit).map_err(StageError::Acquire),
-        Acquire::Timeline { .. } => Err(StageError::Timeline),
     }
 }
 

@@ -28,6 +28,12 @@ pub enum SyncError {
         /// What poll reported, as `POLL*` bits.
         revents: u16,
     },
+    /// Timelines are waited for by whoever holds the render node.
+    #[error("point {point} of a DRM timeline cannot be waited for without its render node")]
+    TimelineNeedsDevice {
+        /// The point.
+        point: u64,
+    },
     /// A system call failed.
     #[error("{call} failed: {errno}")]
     Os {

@@ -2,8 +2,10 @@
 
 pub mod access_unit;
 pub mod config;
+pub mod decision;
 pub mod gop;
 pub mod level;
+pub mod marking;
 pub mod nal;
 pub mod pps;
 pub mod rewrite;
@@ -15,7 +17,8 @@ pub mod vui;
 
 pub use access_unit::{AccessUnit, ParameterSets, access_units};
 pub use config::{ChromaFormat, ConfigError, Profile, SpsConfig};
-pub use gop::{Gop, GopConfig, PictureDecision, PictureKind, PictureRequest};
+pub use decision::{GopConfig, PictureDecision, PictureId, PictureKind, PictureRequest};
+pub use gop::Gop;
 pub use level::Level;
 pub use nal::{NalHeader, NalType, access_unit_delimiter};
 pub use pps::Pps;

@@ -69,7 +69,7 @@ impl SeiMessage {
                 let mut point = *point;
                 point.walk(&mut writer)?;
                 // D.1: a payload that does not end on a byte is padded as an RBSP is.
-                if writer.position() % 8 != 0 {
+                if !writer.position().is_multiple_of(8) {
                     writer.finish();
                 }
                 writer.into_bytes()

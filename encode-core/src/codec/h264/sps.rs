@@ -186,14 +186,10 @@ impl Sps {
             0..=MAX_SIDE_MBS - 1,
             &mut self.pic_width_in_mbs_minus1,
         )?;
+        let at_height = s.at();
         s.ue(
             "pic_height_in_map_units_minus1",
-            0..=MAX_SIDE_MBS / 2 - 1
-                + if self.interlaced.is_none() || !s.writes() {
-                    MAX_SIDE_MBS / 2
-                } else {
-                    0
-                },
+            0..=MAX_SIDE_MBS - 1,
             &mut self.pic_height_in_map_units_minus1,
         )?;
         let mut frames_only = self.interlaced.is_none();
@@ -201,12 +197,13 @@ impl Sps {
         if frames_only {
             self.interlaced = None;
         } else {
+            // A map unit is two macroblocks high, and that is known only now.
             let height = self.pic_height_in_map_units_minus1;
             if height >= MAX_SIDE_MBS / 2 {
                 let max = i64::from(MAX_SIDE_MBS / 2 - 1);
                 return Err(out_of_range(
                     "pic_height_in_map_units_minus1",
-                    s.at(),
+                    at_height,
                     height.into(),
                     0,
                     max,

@@ -1,0 +1,148 @@
+//! Keyframes, sizes and colours in the streams of other encoders' codecs.
+#![allow(missing_docs)]
+
+mod codec_support;
+
+use codec_support::{Folder, encode, has_tool};
+use scanout_core::codec::{av1, hevc, vp8, vp9};
+use scanout_core::geometry::Size;
+
+/// Frames of an IVF file.
+fn ivf(file: &[u8]) -> Vec<&[u8]> {
+    let mut frames = Vec::new();
+    let mut rest = &file[32..];
+    while rest.len() >= 12 {
+        let size = u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
+        frames.push(&rest[12..12 + size]);
+        rest = &rest[12 + size..];
+    }
+    frames
+}
+
+#[test]
+fn keyframes_sizes_and_colours_of_the_other_codecs_are_found() {
+    if !has_tool("ffmpeg") {
+        return;
+    }
+    let folder = Folder::new("others");
+    let color = [
+        "-colorspace",
+        "bt709",
+        "-color_primaries",
+        "bt709",
+        "-color_trc",
+        "iec61966-2-1",
+    ];
+    let run = |name: &str, args: &[&str]| {
+        encode(
+            &folder,
+            name,
+            "323x181",
+            6,
+            &[&["-pix_fmt", "yuv420p", "-g", "3"], args, &color[..]].concat(),
+        )
+    };
+    let size = Size::new(323, 181);
+
+    let file = run(
+        "a.ivf",
+        &[
+            "-c:v",
+            "libvpx",
+            "-deadline",
+            "realtime",
+            "-lag-in-frames",
+            "0",
+        ],
+    );
+    let headers: Vec<_> = ivf(&file)
+        .iter()
+        .map(|f| vp8::FrameHeader::read(f).unwrap())
+        .collect();
+    assert_eq!(headers[0].keyframe, Some(size));
+    assert_eq!(headers.iter().filter(|h| h.keyframe.is_some()).count(), 2);
+
+    let file = run(
+        "b.ivf",
+        &[
+            "-c:v",
+            "libvpx-vp9",
+            "-deadline",
+            "realtime",
+            "-cpu-used",
+            "8",
+            "-lag-in-frames",
+            "0",
+        ],
+    );
+    let headers: Vec<_> = ivf(&file)
+        .iter()
+        .map(|f| vp9::FrameHeader::read(f).unwrap())
+        .collect();
+    let key = headers[0].keyframe.unwrap();
+    assert_eq!(
+        (
+            key.size,
+            key.color.color_space,
+            key.color.full_range,
+            key.color.bit_depth
+        ),
+        (size, 2, false, 8)
+    );
+    assert_eq!(headers.iter().filter(|h| h.keyframe.is_some()).count(), 2);
+
+    let file = run(
+        "c.ivf",
+        &[
+            "-c:v",
+            "libaom-av1",
+            "-usage",
+            "realtime",
+            "-cpu-used",
+            "8",
+            "-lag-in-frames",
+            "0",
+        ],
+    );
+    let mut sequence = None;
+    let mut keyframes = 0;
+    for unit in ivf(&file) {
+        let contents = av1::contents(unit, sequence).unwrap();
+        sequence = contents.sequence.or(sequence);
+        keyframes += usize::from(contents.keyframe);
+        assert_eq!(contents.frames, 1);
+    }
+    let sequence = sequence.unwrap();
+    assert_eq!(
+        (
+            sequence.max_size,
+            sequence.color.codes,
+            sequence.color.bit_depth
+        ),
+        (size, (1, 13, 1), 8)
+    );
+    assert_eq!(keyframes, 2);
+    assert!(
+        sequence.codec_string().starts_with("av01.0."),
+        "{}",
+        sequence.codec_string()
+    );
+
+    let stream = encode(
+        &folder,
+        "d.h265",
+        "322x182",
+        2,
+        &[
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            "libx265",
+            "-x265-params",
+            "log-level=none:bframes=0",
+        ],
+    );
+    let contents = hevc::contents(&stream);
+    assert!(contents.vps && contents.sps && contents.pps && contents.keyframe);
+    assert_eq!(contents.pictures, 2);
+}
