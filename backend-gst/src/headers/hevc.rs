@@ -5,6 +5,9 @@ use scanout_core::codec::SyntaxError;
 use scanout_core::codec::bits::BitReader;
 use scanout_core::geometry::Size;
 
+/// Primaries, transfer, matrix, and whether all codes are used.
+type Color = ((u8, u8, u8), bool);
+
 /// What a sequence parameter set says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sps {
@@ -13,8 +16,8 @@ pub(super) struct Sps {
     pub(super) chroma_format_idc: u32,
     /// Of the highest temporal layer.
     pub(super) reorder: u32,
-    /// Primaries, transfer, matrix and full range, where described.
-    pub(super) color: Option<((u8, u8, u8), bool)>,
+    /// Where described; code 2 stands for "unspecified".
+    pub(super) color: Option<Color>,
     /// RFC 6381 name of a stream with its parameter sets in band.
     pub(super) codec_string: String,
 }
@@ -238,7 +241,7 @@ fn short_term_sets(r: &mut BitReader<'_>) -> Result<(), SyntaxError> {
 }
 
 /// The start of annex E.2.1.
-fn vui_color(r: &mut BitReader<'_>) -> Result<Option<((u8, u8, u8), bool)>, SyntaxError> {
+fn vui_color(r: &mut BitReader<'_>) -> Result<Option<Color>, SyntaxError> {
     if r.read_flag("aspect_ratio_info_present_flag")? && r.read_bits("aspect_ratio_idc", 8)? == 255
     {
         r.read_bits("sar", 32)?;
