@@ -109,6 +109,33 @@ fn packets_follow_other_quantiser_bounds() {
     }
 }
 
+/// libaom and libvpx are built with assertions, which end the process.
+#[test]
+fn any_bounds_and_quantisers_are_survived() {
+    for element in installed() {
+        let max = if codec_of(element).is_annex_b() { 51 } else { 63 };
+        let mut stager = stager(&StageConfig::new(SIZE));
+        let mut encoder = stager.encoder(&config(element)).unwrap();
+        let mut number = 0;
+        let mut push = |encoder: &mut dyn Encoder| {
+            for _ in 0..4 {
+                let picture = stage(&mut *stager, noise(number));
+                number += 1;
+                encode(encoder, &picture, &PictureRequest::plain()).unwrap();
+            }
+        };
+        push(&mut *encoder);
+        for (min, max) in [(0, 10), (max - 5, max), (0, max), (30, 30), (max, max), (0, 0)] {
+            encoder.adjust(&Adjustment::qp(QpBounds { min, max })).unwrap();
+            push(&mut *encoder);
+            encoder.adjust(&Adjustment::bitrate(Bitrate::kbps(100))).unwrap();
+            push(&mut *encoder);
+        }
+        let inverted = encoder.adjust(&Adjustment::qp(QpBounds { min: 40, max: 20 }));
+        assert!(inverted.is_err(), "{element}");
+    }
+}
+
 #[test]
 fn a_constant_quantiser_is_constant() {
     for element in installed() {

@@ -223,10 +223,7 @@ const AOM: Element = Element {
         set("buf-initial-sz", Value::WindowMsTimes(1, 2)),
         set("buf-optimal-sz", Value::WindowMsTimes(2, 3)),
     ],
-    qp_bounds: &[
-        set("min-quantizer", Value::QpMin),
-        set("max-quantizer", Value::QpMax),
-    ],
+    qp_bounds: VPX_QP_BOUNDS,
     on_request: &[set("keyframe-mode", Value::Nick("disabled"))],
     every: &[
         set("keyframe-mode", Value::Nick("auto")),
@@ -289,9 +286,12 @@ const VPX_WINDOW: &[Setting] = &[
     set("buffer-initial-size", Value::WindowMsTimes(1, 2)),
     set("buffer-optimal-size", Value::WindowMsTimes(2, 3)),
 ];
+/// The lower bound goes out of the way first: each property is checked by the
+/// library as it is set, and a running element fails where they cross.
 const VPX_QP_BOUNDS: &[Setting] = &[
-    set("min-quantizer", Value::QpMin),
+    set("min-quantizer", Value::Int(0)),
     set("max-quantizer", Value::QpMax),
+    set("min-quantizer", Value::QpMin),
 ];
 
 const VP8: Element = Element {
