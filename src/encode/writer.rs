@@ -171,6 +171,10 @@ fn write(
         }
         written.frames.push(packet.number);
     }
+    if written.frames.is_empty() {
+        // A file of nothing is no video: it does not get its name.
+        return Ok(written);
+    }
     for writer in &mut writers {
         written.bytes.push(writer.finish()?);
     }

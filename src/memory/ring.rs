@@ -311,7 +311,7 @@ mod tests {
         for round in 0..60 {
             let frame = source.next();
             let (buffer, release) = ring.draw(&frame, Duration::from_secs(1)).unwrap();
-            let read = reader.read(&buffer).unwrap();
+            let read = reader.read(&buffer, Duration::from_secs(1)).unwrap();
             for (plane, (seen, drawn)) in read.planes().iter().zip(PLANES).enumerate() {
                 for y in 0..[21, 11][plane] {
                     assert_eq!(
