@@ -118,7 +118,7 @@ fn broken_sources_are_named_with_what_is_wrong() {
     ] {
         let ran = run(["encode", "--source", &source, "--output", out.to_str().unwrap()]);
         assert_told(&ran, 3, words);
-        assert!(!dir.join("x.h264.part").exists(), "{source}");
+        assert!(!dir.join("x.part.h264").exists(), "{source}");
     }
     let ran = run([
         "encode",

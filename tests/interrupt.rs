@@ -47,7 +47,7 @@ fn the_first_signal_finishes_the_file() {
     }
     for (name, signal_name) in [("x.h264", "INT"), ("x.mp4", "INT"), ("y.h264", "TERM")] {
         let out = directory("interrupt").join(name);
-        let partial = out.with_file_name(format!("{name}.part"));
+        let partial = out.with_file_name(name.replace('.', ".part."));
         let child = started(&out, &partial);
         std::thread::sleep(Duration::from_millis(700));
         signal(&child, signal_name);

@@ -172,7 +172,7 @@ fn memory(args: &DemoArgs) -> Memory {
 }
 
 /// The elementary stream, which is judged, and a file for players.
-fn destinations(directory: &Path, codec: Codec) -> Result<Vec<Destination>, Failure> {
+fn destinations(directory: &Path, codec: Codec) -> Result<[Destination; 2], Failure> {
     let (stream, container) = match codec {
         Codec::H264 => ("demo.h264", "demo.mp4"),
         Codec::H265 => ("demo.h265", "demo.mp4"),
@@ -180,8 +180,7 @@ fn destinations(directory: &Path, codec: Codec) -> Result<Vec<Destination>, Fail
         _ => ("demo.ivf", "demo.mp4"),
     };
     let of = |name: &str| Destination::new(&directory.join(name), Some(codec));
-    let _ = container;
-    Ok(vec![of(stream)?])
+    Ok([of(stream)?, of(container)?])
 }
 
 /// Decodes every output and compares the first with the source, frame by frame.

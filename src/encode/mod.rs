@@ -5,6 +5,7 @@ pub(crate) mod choose;
 mod container;
 mod file;
 mod ivf;
+#[cfg(feature = "gst")]
 mod mux;
 mod report;
 mod run;

@@ -40,8 +40,21 @@ pub(super) fn open(
             frames: 0,
             last: None,
         }),
-        Container::Mp4 | Container::Mkv => super::mux::open(destination, place, rate)?,
+        Container::Mp4 | Container::Mkv => mux(place, rate)?,
     })
+}
+
+#[cfg(feature = "gst")]
+use super::mux::open as mux;
+
+/// Containers are GStreamer's work.
+#[cfg(not(feature = "gst"))]
+fn mux(place: Place, _: FrameRate) -> Result<Box<dyn StreamWriter>, Failure> {
+    let name = place.name();
+    Err(
+        Failure::usage(format_args!("{name}: this scanout was built without muxers"))
+            .hint("build it with --features gst, or write a bare stream"),
+    )
 }
 
 struct RawWriter {
