@@ -22,7 +22,10 @@ fn assert_told(ran: &Ran, code: i32, words: &[&str]) {
         .filter(|line| line.starts_with("scanout: error: "))
         .collect();
     assert_eq!(errors.len(), 1, "{ran:?}");
-    assert!(ran.errors().len() <= 2, "more than an error and a hint: {ran:?}");
+    assert!(
+        ran.errors().len() <= 2,
+        "more than an error and a hint: {ran:?}"
+    );
     for word in words {
         assert!(ran.stderr.contains(word), "{word:?} is missing: {ran:?}");
     }
@@ -55,20 +58,34 @@ fn values_that_cannot_be_are_refused_with_their_bound() {
         (&["--require-path", "fast"], &["fast", "zero-copy"]),
         (&["--backend", "nope"], &["nope", "gst"]),
         (&["--memory", "ram"], &["ram", "memfd"]),
-        (&["--memory", "gbm:/dev/dri/renderD128:NOPE"], &["NOPE", "LINEAR"]),
+        (
+            &["--memory", "gbm:/dev/dri/renderD128:NOPE"],
+            &["NOPE", "LINEAR"],
+        ),
         (&["--memory", "gbm:/dev/dri/renderD128"], &["GBM"]),
         (&["--source", "film.mov"], &["film.mov", "FILE.y4m"]),
         (&["--source", "desktop:nap"], &["nap", "typing"]),
         (&["--source", "raw:x:64x64:QQQQ"], &["QQQQ"]),
-        (&["--source", "raw:x:64x64:XR24:stride=255"], &["255", "256 to"]),
-        (&["--source", "raw:x:64x64:XR24:frame=100"], &["100", "16384 to"]),
+        (
+            &["--source", "raw:x:64x64:XR24:stride=255"],
+            &["255", "256 to"],
+        ),
+        (
+            &["--source", "raw:x:64x64:XR24:frame=100"],
+            &["100", "16384 to"],
+        ),
         (&["--source", "raw:x:0x64:XR24"], &["0x64", "16384"]),
         (&["--nonsense"], &["--nonsense"]),
     ] {
         let ran = encode(args);
         assert_told(&ran, 2, words);
     }
-    for args in [&[][..], &["encode"], &["nonsense"], &["probe", "--frames", "1"]] {
+    for args in [
+        &[][..],
+        &["encode"],
+        &["nonsense"],
+        &["probe", "--frames", "1"],
+    ] {
         assert_told(&run(args), 2, &[]);
     }
     assert!(!Path::new(out).exists());
@@ -76,10 +93,7 @@ fn values_that_cannot_be_are_refused_with_their_bound() {
 
 #[test]
 fn outputs_whose_name_says_nothing_are_refused() {
-    for (name, words) in [
-        ("x.avi", &["avi", ".mp4"][..]),
-        ("x", &["no kind of file"]),
-    ] {
+    for (name, words) in [("x.avi", &["avi", ".mp4"][..]), ("x", &["no kind of file"])] {
         assert_told(&run(["encode", "--output", name]), 2, words);
     }
     let ran = run(["encode", "--output", "-", "--json"]);
@@ -104,19 +118,43 @@ fn broken_sources_are_named_with_what_is_wrong() {
     fs::create_dir(&empty).unwrap();
     let raw = file("short.raw", &[0; 64 * 64 * 4 - 1]);
     for (source, words) in [
-        (file("cut.y4m", &y4m("YUV4MPEG2 W64 H64 F30:1 C420jpeg\nFRAME\n", 6143)), &["6143", "6144"][..]),
-        (file("zero.y4m", &y4m("YUV4MPEG2 W0 H64 F30:1\nFRAME\n", 0)), &["0x64"]),
-        (file("huge.y4m", &y4m("YUV4MPEG2 W100000 H100000 F30:1\nFRAME\n", 0)), &["100000x100000", "16384"]),
+        (
+            file(
+                "cut.y4m",
+                &y4m("YUV4MPEG2 W64 H64 F30:1 C420jpeg\nFRAME\n", 6143),
+            ),
+            &["6143", "6144"][..],
+        ),
+        (
+            file("zero.y4m", &y4m("YUV4MPEG2 W0 H64 F30:1\nFRAME\n", 0)),
+            &["0x64"],
+        ),
+        (
+            file(
+                "huge.y4m",
+                &y4m("YUV4MPEG2 W100000 H100000 F30:1\nFRAME\n", 0),
+            ),
+            &["100000x100000", "16384"],
+        ),
         (file("other.y4m", b"RIFF"), &["YUV4MPEG2"]),
         (file("empty.y4m", b""), &[]),
-        (file("rate.y4m", &y4m("YUV4MPEG2 W64 H64 F0:1\nFRAME\n", 6144)), &["F0:1"]),
+        (
+            file("rate.y4m", &y4m("YUV4MPEG2 W64 H64 F0:1\nFRAME\n", 6144)),
+            &["F0:1"],
+        ),
         (format!("raw:{raw}:64x64:XR24"), &["16383", "16384"]),
         (file("broken.png", b"\x89PNG\r\n\x1a\nno"), &["broken.png"]),
         (empty.to_str().unwrap().to_owned(), &["no PNG"]),
         ("not/there.y4m".to_owned(), &["not/there.y4m"]),
         ("raw:not/there:64x64:XR24".to_owned(), &["not/there"]),
     ] {
-        let ran = run(["encode", "--source", &source, "--output", out.to_str().unwrap()]);
+        let ran = run([
+            "encode",
+            "--source",
+            &source,
+            "--output",
+            out.to_str().unwrap(),
+        ]);
         assert_told(&ran, 3, words);
         assert!(!dir.join("x.part.h264").exists(), "{source}");
     }
@@ -152,7 +190,11 @@ fn a_source_that_breaks_off_leaves_a_whole_file_and_says_so() {
         "--output".as_ref(),
         out.as_os_str(),
     ]);
-    assert_told(&ran, 3, &["frame 2", "100", "6144", "hint: the output holds"]);
+    assert_told(
+        &ran,
+        3,
+        &["frame 2", "100", "6144", "hint: the output holds"],
+    );
     if support::have("ffprobe") {
         assert_eq!(support::ffprobe(&out), ("h264".to_owned(), 64, 64, 2));
     }
@@ -162,7 +204,10 @@ fn a_source_that_breaks_off_leaves_a_whole_file_and_says_so() {
 fn outputs_that_cannot_be_written_are_found_before_any_work() {
     let dir = directory("outputs");
     for (output, words) in [
-        ("/not/there/x.h264", &["/not/there/x.h264", "create the directory"][..]),
+        (
+            "/not/there/x.h264",
+            &["/not/there/x.h264", "create the directory"][..],
+        ),
         (dir.to_str().unwrap(), &["no kind of file"]),
     ] {
         let ran = run(["encode", "--output", output]);
@@ -197,7 +242,15 @@ fn a_full_disk_is_told_and_no_file_gets_the_name() {
     for name in ["x.h264", "x.mkv"] {
         let out = dir.join(name);
         symlink("/dev/full", &out).unwrap();
-        let ran = run(["encode", "--frames", "400", "--size", "320x180", "--output", out.to_str().unwrap()]);
+        let ran = run([
+            "encode",
+            "--frames",
+            "400",
+            "--size",
+            "320x180",
+            "--output",
+            out.to_str().unwrap(),
+        ]);
         assert_told(&ran, 6, &[]);
     }
 }
@@ -212,7 +265,9 @@ fn a_closed_pipe_ends_the_run_by_its_code() {
         return;
     }
     let begun = Instant::now();
-    let mut endless = scanout(["encode", "--output", "-", "--size", "320x180"]).spawn().unwrap();
+    let mut endless = scanout(["encode", "--output", "-", "--size", "320x180"])
+        .spawn()
+        .unwrap();
     drop(endless.stdout.take());
     let ran = support::finish(endless);
     assert_told(&ran, 6, &["standard output", "broken pipe"]);
@@ -246,10 +301,17 @@ fn encoders_that_are_not_there_are_told_with_what_brings_them() {
     let ran = bare(&["probe"]);
     assert_eq!(ran.code, Some(4), "{ran:?}");
     assert!(ran.stdout.contains("gstreamer1.0-plugins-ugly"), "{ran:?}");
-    assert_eq!(fs::read_dir(&dir).unwrap().filter(|f| {
-        let name = f.as_ref().unwrap().file_name();
-        name.to_str().unwrap().starts_with("x.h264")
-    }).count(), 0, "nothing is left behind");
+    assert_eq!(
+        fs::read_dir(&dir)
+            .unwrap()
+            .filter(|f| {
+                let name = f.as_ref().unwrap().file_name();
+                name.to_str().unwrap().starts_with("x.h264")
+            })
+            .count(),
+        0,
+        "nothing is left behind"
+    );
 }
 
 #[test]
@@ -259,7 +321,14 @@ fn a_path_that_no_encoder_here_has_is_refused_with_the_path_at_hand() {
     }
     let out = directory("path").join("x.ivf");
     // VP8 in hardware exists, but vp8enc is named.
-    let args = ["encode", "--encoder", "vp8enc", "--require-path", "gpu-copy", "--output"];
+    let args = [
+        "encode",
+        "--encoder",
+        "vp8enc",
+        "--require-path",
+        "gpu-copy",
+        "--output",
+    ];
     let ran = run(args.into_iter().chain([out.to_str().unwrap()]));
     assert_told(&ran, 4, &["software", "gpu-copy"]);
 }
@@ -275,7 +344,10 @@ fn errors_are_json_where_that_was_asked_for() {
         let json = ran.json();
         assert_eq!(json["schema"], 1, "{ran:?}");
         assert_eq!(json["error"]["exit_code"], 2, "{ran:?}");
-        assert!(json["error"]["message"].as_str().unwrap().len() > 10, "{ran:?}");
+        assert!(
+            json["error"]["message"].as_str().unwrap().len() > 10,
+            "{ran:?}"
+        );
         assert_told(&ran, 2, &[]);
     }
 }

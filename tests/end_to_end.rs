@@ -41,9 +41,10 @@ fn every_codec_goes_into_its_files_at_odd_sizes() {
             let (seen, width, height, frames) = ffprobe(&out);
             let seen = if seen == "hevc" { "h265" } else { &seen };
             assert_eq!((seen, frames), (codec, 12), "{name}");
-            // H.264 and HEVC crop 4:2:0 in steps of two.
-            let coded = matches!(codec, "h264" | "h265");
-            let expected = if coded { (334, 202) } else { (333, 201) };
+            // H.264 and HEVC crop 4:2:0 in steps of two; containers and the
+            // other codecs say the true size.
+            let bare = name.ends_with("h264") || name.ends_with("h265");
+            let expected = if bare { (334, 202) } else { (333, 201) };
             assert_eq!((width, height), expected, "{name} of {codec}");
             assert_eq!(
                 report["outputs"][0]["bytes"].as_u64(),
@@ -57,8 +58,20 @@ fn every_codec_goes_into_its_files_at_odd_sizes() {
 #[test]
 fn a_trace_is_encoded_with_the_damage_that_was_recorded() {
     let dir = directory("trace");
-    let args = ["trace", "--json", "--scenario", "idle", "--size", "322x182", "--frames", "90", "--output"];
-    let trace = run(args.into_iter().chain([dir.to_str().unwrap()])).ok().json();
+    let args = [
+        "trace",
+        "--json",
+        "--scenario",
+        "idle",
+        "--size",
+        "322x182",
+        "--frames",
+        "90",
+        "--output",
+    ];
+    let trace = run(args.into_iter().chain([dir.to_str().unwrap()]))
+        .ok()
+        .json();
     assert_eq!(trace["frames"], 90);
     let video = dir.join("idle.y4m");
     assert_eq!(trace["video"].as_str(), video.to_str());
@@ -70,13 +83,23 @@ fn a_trace_is_encoded_with_the_damage_that_was_recorded() {
         return;
     }
     let source = video.to_str().unwrap();
-    let report = encode(&dir.join("x.h264"), &["--source", source, "--skip-unchanged"]).ok().json();
+    let report = encode(
+        &dir.join("x.h264"),
+        &["--source", source, "--skip-unchanged"],
+    )
+    .ok()
+    .json();
     assert_eq!(report["frames"]["taken"], 90);
     let unchanged = report["frames"]["unchanged"].as_u64().unwrap();
     let coded = report["frames"]["coded"].as_u64().unwrap();
-    assert!(unchanged > 60, "an idle desktop hardly changes: {unchanged}");
+    assert!(
+        unchanged > 60,
+        "an idle desktop hardly changes: {unchanged}"
+    );
     assert_eq!(coded + unchanged, 90);
-    let every = encode(&dir.join("y.h264"), &["--source", source]).ok().json();
+    let every = encode(&dir.join("y.h264"), &["--source", source])
+        .ok()
+        .json();
     assert_eq!(every["frames"]["coded"], 90);
 }
 
@@ -95,7 +118,9 @@ fn raw_frames_and_pictures_are_sources() {
     fs::write(&file, raw).unwrap();
     let source = format!("raw:{}:66x48:NV12:stride=80", file.display());
     let out = dir.join("raw.h264");
-    let report = encode(&out, &["--source", &source, "--fps", "30000/1001"]).ok().json();
+    let report = encode(&out, &["--source", &source, "--fps", "30000/1001"])
+        .ok()
+        .json();
     assert_eq!(report["source"]["format"], "NV12");
     assert_eq!(report["source"]["frame_rate"]["num"], 30000);
     assert_eq!(ffprobe(&out), ("h264".to_owned(), 66, 48, 2));
@@ -109,7 +134,18 @@ fn every_kind_of_memory_gives_the_same_stream() {
     let dir = directory("memory");
     let file = |memory: &str| {
         let out = dir.join(format!("{memory}.h264"));
-        let args = ["--size", "320x180", "--frames", "30", "--threads", "1", "--qp", "24", "--memory", memory];
+        let args = [
+            "--size",
+            "320x180",
+            "--frames",
+            "30",
+            "--threads",
+            "1",
+            "--qp",
+            "24",
+            "--memory",
+            memory,
+        ];
         let ran = encode(&out, &args);
         match ran.code {
             Some(0) => Some(fs::read(&out).unwrap()),
@@ -137,13 +173,24 @@ fn settings_reach_the_stream() {
     let out = dir.join("x.h264");
     let base = ["--size", "320x180", "--frames", "40"];
     let with = |args: &[&str]| encode(&out, &[&base[..], args].concat()).ok().json();
-    let report = with(&["--color-matrix", "bt601", "--range", "full", "--keyframe-every", "10"]);
+    let report = with(&[
+        "--color-matrix",
+        "bt601",
+        "--range",
+        "full",
+        "--keyframe-every",
+        "10",
+    ]);
     assert_eq!(report["stream"]["color"]["matrix"], "bt601");
     assert_eq!(report["stream"]["color"]["range"], "full");
     assert_eq!(report["stream"]["color_in_headers"], true);
     assert_eq!(report["frames"]["keyframes"], 4);
-    let coarse = with(&["--qp", "40"])["outputs"][0]["bytes"].as_u64().unwrap();
-    let fine = with(&["--qp", "12"])["outputs"][0]["bytes"].as_u64().unwrap();
+    let coarse = with(&["--qp", "40"])["outputs"][0]["bytes"]
+        .as_u64()
+        .unwrap();
+    let fine = with(&["--qp", "12"])["outputs"][0]["bytes"]
+        .as_u64()
+        .unwrap();
     assert!(fine > 2 * coarse, "{fine} {coarse}");
 }
 
@@ -173,8 +220,18 @@ fn the_demo_judges_its_own_stream() {
         return;
     }
     let dir = directory("demo");
-    let args = ["demo", "--json", "--size", "640x360", "--duration", "2s", "--output-dir"];
-    let report = run(args.into_iter().chain([dir.to_str().unwrap()])).ok().json();
+    let args = [
+        "demo",
+        "--json",
+        "--size",
+        "640x360",
+        "--duration",
+        "2s",
+        "--output-dir",
+    ];
+    let report = run(args.into_iter().chain([dir.to_str().unwrap()]))
+        .ok()
+        .json();
     let quality = &report["quality"];
     assert_eq!(quality["frames"], report["encode"]["frames"]["coded"]);
     assert!(quality["psnr_y_db"].as_f64().unwrap() > 28.0, "{quality}");
@@ -195,7 +252,10 @@ fn completions_and_manual_pages_are_made() {
     let dir = directory("man");
     run(["man", dir.to_str().unwrap()]).ok();
     let page = fs::read_to_string(dir.join("scanout.1")).unwrap();
-    assert!(page.contains("130") && page.contains("Exit codes"), "{page}");
+    assert!(
+        page.contains("130") && page.contains("Exit codes"),
+        "{page}"
+    );
     assert!(dir.join("scanout-encode.1").exists());
 }
 
@@ -205,5 +265,8 @@ fn help_tells_the_exit_codes() {
     for code in ["  0  done", "  4  no encoder", "130  interrupted"] {
         assert!(ran.stdout.contains(code), "{code}");
     }
-    assert!(!ran.stdout.contains('\x1b'), "no colours outside of a terminal");
+    assert!(
+        !ran.stdout.contains('\x1b'),
+        "no colours outside of a terminal"
+    );
 }

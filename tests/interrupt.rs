@@ -16,28 +16,27 @@ fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
-/// An endless run into `out`, some frames in.
+/// An endless run into `out`, which writes to `partial` by now.
 fn started(out: &Path, partial: &Path) -> Child {
-    let child = scanout(["encode", "--size", "320x180", "--realtime", "--json", "--output"])
-        .arg(out)
-        .spawn_with(out);
+    let args = [
+        "encode",
+        "--size",
+        "320x180",
+        "--realtime",
+        "--json",
+        "--output",
+    ];
+    let child = scanout(args).arg(out).spawn().unwrap();
     let begun = Instant::now();
-    while !std::fs::metadata(partial).is_ok_and(|there| there.len() > 0)
-        && begun.elapsed() < Duration::from_secs(4)
-    {
-        std::thread::sleep(Duration::from_millis(20));
+    while !partial.exists() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{}",
+            out.display()
+        );
+        std::thread::sleep(Duration::from_millis(10));
     }
     child
-}
-
-trait SpawnWith {
-    fn spawn_with(&mut self, out: &Path) -> Child;
-}
-
-impl SpawnWith for Command {
-    fn spawn_with(&mut self, out: &Path) -> Child {
-        self.spawn().unwrap_or_else(|e| panic!("{}: {e}", out.display()))
-    }
 }
 
 #[test]
@@ -49,7 +48,7 @@ fn the_first_signal_finishes_the_file() {
         let out = directory("interrupt").join(name);
         let partial = out.with_file_name(name.replace('.', ".part."));
         let child = started(&out, &partial);
-        std::thread::sleep(Duration::from_millis(700));
+        std::thread::sleep(Duration::from_millis(2500));
         signal(&child, signal_name);
         let begun = Instant::now();
         let ran = finish(child);
@@ -58,7 +57,11 @@ fn the_first_signal_finishes_the_file() {
         let report = ran.json();
         assert_eq!(report["interrupted"], true, "{name}");
         let (codec, width, height, frames) = ffprobe(&out);
-        assert_eq!((codec.as_str(), width, height), ("h264", 320, 180), "{name}");
+        assert_eq!(
+            (codec.as_str(), width, height),
+            ("h264", 320, 180),
+            "{name}"
+        );
         assert_eq!(Some(frames), report["frames"]["coded"].as_u64(), "{name}");
         assert!(frames > 5, "{name}: {frames}");
         assert!(!partial.exists(), "{name}");
@@ -68,7 +71,14 @@ fn the_first_signal_finishes_the_file() {
 #[test]
 fn a_trace_that_is_interrupted_can_be_read() {
     let out = directory("interrupt").join("x.y4m");
-    let args = ["trace", "--size", "640x360", "--duration", "1000s", "--output"];
+    let args = [
+        "trace",
+        "--size",
+        "640x360",
+        "--duration",
+        "1000s",
+        "--output",
+    ];
     let child = scanout(args).arg(&out).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(500));
     signal(&child, "INT");

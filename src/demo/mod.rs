@@ -25,7 +25,7 @@ use crate::encode::{
 use crate::failure::{Exit, Failure};
 use crate::memory::{Memory, Ring};
 use crate::source::SourceArgs;
-use decode::{Decoding, DecodedShape};
+use decode::{DecodedShape, Decoding};
 use quality::{Judge, Quality};
 use sheet::Sheet;
 
@@ -87,15 +87,16 @@ struct DemoReport {
 pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let console = &context.console;
-    let desktop = || {
-        Desktop::new(args.size, Scenario::Mixed, args.seed, args.fps).map_err(Failure::usage)
-    };
+    let desktop =
+        || Desktop::new(args.size, Scenario::Mixed, args.seed, args.fps).map_err(Failure::usage);
     // Refused before anything is written.
     desktop()?;
     let directory = &args.output_dir;
     fs::create_dir_all(directory).map_err(|e| Failure::output(directory.display(), &e))?;
 
-    console.say(&format!("{HEAD}1 of 3{HEAD:#}  trying the encoders of this machine\n"))?;
+    console.say(&format!(
+        "{HEAD}1 of 3{HEAD:#}  trying the encoders of this machine\n"
+    ))?;
     let need = Need {
         codec: args.codec,
         chroma: Chroma::C420,
@@ -110,7 +111,11 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
         "{HEAD}2 of 3{HEAD:#}  encoding {} of desktop {} with {name}{}\n",
         console::time(args.duration),
         args.size,
-        if args.every_frame { "" } else { ", in real time" }
+        if args.every_frame {
+            ""
+        } else {
+            ", in real time"
+        }
     ))?;
     let source = SourceArgs::desktop(args.size, args.fps, args.seed);
     let rate = RateArgs {
@@ -139,7 +144,9 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     }
 
-    console.say(&format!("{HEAD}3 of 3{HEAD:#}  decoding it with another program and comparing\n\n"))?;
+    console.say(&format!(
+        "{HEAD}3 of 3{HEAD:#}  decoding it with another program and comparing\n\n"
+    ))?;
     let contact_sheet = directory.join("contact-sheet.png");
     let (decoder, quality) = verify(desktop()?, &encoded, &coded, &contact_sheet, context)?;
     let report = DemoReport {
@@ -195,14 +202,19 @@ fn verify(
     let mut outputs = encoded.outputs.iter();
     let stream = outputs.next().ok_or_else(lost)?;
     if !decode::have_ffmpeg() {
-        return Err(Failure::new(Exit::Verification, "no ffmpeg here to decode the stream with")
-            .hint("apt install ffmpeg"));
+        return Err(Failure::new(
+            Exit::Verification,
+            "no ffmpeg here to decode the stream with",
+        )
+        .hint("apt install ffmpeg"));
     }
     let shape = DecodedShape::of(&encoded.stream);
     let mut judge = Judge::new(desktop, &encoded.stream)?;
     let mut decoding = Decoding::ffmpeg(&stream.path, &encoded.stream)?;
     let mut sheet = Sheet::new(encoded.stream.visible);
-    let bar = context.console.progress(Some(coded.len() as u64), "comparing");
+    let bar = context
+        .console
+        .progress(Some(coded.len() as u64), "comparing");
     let mut frame = Vec::with_capacity(shape.bytes());
     let mut part = ("", Duration::ZERO, false);
     let mut numbers = coded.iter();
@@ -211,7 +223,10 @@ fn verify(
             return Err(count_failure(coded.len(), coded.len() + 1));
         };
         if context.interrupt.asked() {
-            return Err(Failure::new(Exit::Interrupted, "interrupted while comparing"));
+            return Err(Failure::new(
+                Exit::Interrupted,
+                "interrupted while comparing",
+            ));
         }
         let mut now = Duration::ZERO;
         judge.advance(number, |step| {
@@ -228,7 +243,14 @@ fn verify(
             let stream = &encoded.stream;
             let what = format!("{}, frame {number}, {:.2} s", part.0, now.as_secs_f64());
             let planes = shape.planes(&frame);
-            sheet.add(judge.desktop(), planes, stream.chroma, stream.color, &what, seen);
+            sheet.add(
+                judge.desktop(),
+                planes,
+                stream.chroma,
+                stream.color,
+                &what,
+                seen,
+            );
         }
         bar.inc(1);
     }
@@ -258,7 +280,9 @@ fn judge(quality: &Quality) -> Result<(), Failure> {
     match quality.psnr_y_db {
         Some(psnr) if psnr < LEAST_PSNR_Y_DB => Err(Failure::new(
             Exit::Verification,
-            format_args!("luma PSNR is {psnr:.1} dB, at least {LEAST_PSNR_Y_DB} are expected of any encoder"),
+            format_args!(
+                "luma PSNR is {psnr:.1} dB, at least {LEAST_PSNR_Y_DB} are expected of any encoder"
+            ),
         )),
         _ => Ok(()),
     }
@@ -300,8 +324,16 @@ fn text(report: &DemoReport) -> String {
     for output in &report.encode.outputs {
         let size = console::bytes(output.bytes);
         // Writing to a string does not fail.
-        let _ = writeln!(out, "  {GOOD}wrote{GOOD:#} {} ({size})", output.path.display());
+        let _ = writeln!(
+            out,
+            "  {GOOD}wrote{GOOD:#} {} ({size})",
+            output.path.display()
+        );
     }
-    let _ = writeln!(out, "  {GOOD}wrote{GOOD:#} {}", report.contact_sheet.display());
+    let _ = writeln!(
+        out,
+        "  {GOOD}wrote{GOOD:#} {}",
+        report.contact_sheet.display()
+    );
     out
 }

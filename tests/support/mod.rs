@@ -10,39 +10,39 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Nothing here takes so long; a hang becomes a failed test.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// What a run of the program came to.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
     /// The lines of standard error that are the program's own: libraries of
     /// codecs write there as they like.
-    pub fn errors(&self) -> Vec<&str> {
+    pub(crate) fn errors(&self) -> Vec<&str> {
         let own = |line: &&str| line.starts_with("scanout: ") || line.starts_with("hint: ");
         self.stderr.lines().filter(own).collect()
     }
 
     /// The result as JSON.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e} in {self:?}"))
     }
 
     /// That it ended well.
     #[track_caller]
-    pub fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{self:?}");
         self
     }
 }
 
 /// The program with arguments.
-pub fn scanout<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+pub(crate) fn scanout<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scanout"));
     command
         .args(args)
@@ -53,12 +53,12 @@ pub fn scanout<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
 }
 
 /// Runs the program to its end, which must come within [`LIMIT`].
-pub fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Ran {
+pub(crate) fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Ran {
     finish(scanout(args).spawn().unwrap())
 }
 
 /// Waits for the end of `child`, which must come within [`LIMIT`].
-pub fn finish(mut child: Child) -> Ran {
+pub(crate) fn finish(mut child: Child) -> Ran {
     let read = |pipe: Option<Box<dyn Read + Send>>| {
         std::thread::spawn(move || {
             let mut text = Vec::new();
@@ -89,7 +89,7 @@ pub fn finish(mut child: Child) -> Ran {
 }
 
 /// A directory of its own for each call, empty.
-pub fn directory(name: &str) -> PathBuf {
+pub(crate) fn directory(name: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let pid = std::process::id();
@@ -100,7 +100,7 @@ pub fn directory(name: &str) -> PathBuf {
 
 /// True where `tool` runs; else says that the test is skipped, or fails where
 /// tools are required.
-pub fn have(tool: &str) -> bool {
+pub(crate) fn have(tool: &str) -> bool {
     let ran = Command::new(tool)
         .arg("-version")
         .stdout(Stdio::null())
@@ -114,7 +114,7 @@ pub fn have(tool: &str) -> bool {
 }
 
 /// True where an encoder of `codec` works here.
-pub fn have_encoder(codec: &str) -> bool {
+pub(crate) fn have_encoder(codec: &str) -> bool {
     let probed = run(["probe", "--json", "--frames", "3"]);
     let probed = probed.json();
     let have = probed["probe"]["candidates"]
@@ -135,9 +135,16 @@ fn skip(why: &str) {
 }
 
 /// What ffprobe says of the video in `file`: codec, width, height, frames decoded.
-pub fn ffprobe(file: &Path) -> (String, u64, u64, u64) {
+pub(crate) fn ffprobe(file: &Path) -> (String, u64, u64, u64) {
     let output = Command::new("ffprobe")
-        .args(["-v", "error", "-count_frames", "-of", "json", "-show_streams"])
+        .args([
+            "-v",
+            "error",
+            "-count_frames",
+            "-of",
+            "json",
+            "-show_streams",
+        ])
         .arg(file)
         .output()
         .unwrap();
