@@ -43,6 +43,10 @@ pub(crate) struct Encoded {
     /// Numbers of the source frames that were coded, in order.
     pub(crate) frames: Vec<u64>,
     /// Their packets, if they were to be kept.
+    #[cfg_attr(
+        not(feature = "gst"),
+        expect(dead_code, reason = "only GStreamer's decoders look at them")
+    )]
     pub(crate) packets: Vec<Packet>,
 }
 
