@@ -69,7 +69,9 @@ impl X264 {
             .args(["--cflags", "--libs", "x264"])
             .output()?;
         if !flags.status.success() {
-            return Err("pkg-config knows no x264: install libx264-dev (scripts/setup --bench)".into());
+            return Err(
+                "pkg-config knows no x264: install libx264-dev (scripts/setup --bench)".into(),
+            );
         }
         let program = into.join("x264_peer");
         let compiled = Command::new("cc")
@@ -166,13 +168,31 @@ pub fn ffmpeg(
     command
         .args(["-nostdin", "-v", "error", "-y"])
         // The filters have threads of their own; the row is about one or two in all.
-        .args(["-filter_threads", "1", "-f", "rawvideo", "-pix_fmt", "bgr0", "-s"])
+        .args([
+            "-filter_threads",
+            "1",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "bgr0",
+            "-s",
+        ])
         .arg(workload.size.to_string())
         .args(["-r", &workload.fps.to_string(), "-i"])
         .arg(bgrx)
         .args(["-frames:v", &frames.to_string()])
-        .args(["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"])
-        .args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"])
+        .args([
+            "-vf",
+            "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
+        ])
+        .args([
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-tune",
+            "zerolatency",
+        ])
         .args(["-x264-params", &arguments.join(":"), "-f", "h264"])
         .arg(output);
     timed(&mut command)
@@ -181,7 +201,10 @@ pub fn ffmpeg(
 fn timed(command: &mut Command) -> Result<PeerRun, Error> {
     let cpu = children_cpu_time()?;
     let began = Instant::now();
-    let result = command.stdin(Stdio::null()).stdout(Stdio::null()).output()?;
+    let result = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .output()?;
     let wall_s = began.elapsed().as_secs_f64();
     if !result.status.success() {
         let text = String::from_utf8_lossy(&result.stderr);
@@ -200,7 +223,11 @@ mod tests {
 
     #[test]
     fn settings_go_over_under_the_names_that_the_library_reads() {
-        let ours = [("vbv_maxrate", "8000"), ("ip_ratio", "1.40"), ("cabac", "0")];
+        let ours = [
+            ("vbv_maxrate", "8000"),
+            ("ip_ratio", "1.40"),
+            ("cabac", "0"),
+        ];
         let ours = ours.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
         assert_eq!(
             x264_arguments(&ours, true),

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use scanout_benches::Error;
 use scanout_benches::clock::{Percentiles, median};
 use scanout_benches::report;
 use scanout_benches::scanout::{open, to_frame};
 use scanout_benches::workload::Workload;
-use scanout_benches::Error;
 use scanout_core::encoder::{
     BoxedError, Codec, Effort, EncoderConfig, FrameRate, Packet, StreamInfo,
 };
@@ -53,7 +53,9 @@ fn main() -> Result<(), Error> {
             "--frames" => frames = value.parse()?,
             "--rounds" => rounds = value.parse()?,
             "--output-dir" => output_dir = value.into(),
-            _ => return Err("usage: hold-time [--frames N] [--rounds N] [--output-dir DIR]".into()),
+            _ => {
+                return Err("usage: hold-time [--frames N] [--rounds N] [--output-dir DIR]".into());
+            }
         }
     }
     let workload = Workload::draw(SIZE, Scenario::Mixed, 30, frames)?;
@@ -69,12 +71,17 @@ fn main() -> Result<(), Error> {
         });
     }
     let ratio = |pick: fn(&Percentiles) -> f64| {
-        let ratios: Vec<_> = done.iter().map(|r| pick(&r.saturated) / pick(&r.unloaded)).collect();
+        let ratios: Vec<_> = done
+            .iter()
+            .map(|r| pick(&r.saturated) / pick(&r.unloaded))
+            .collect();
         median(&ratios)
     };
     let report = Report {
         machine: report::machine(),
-        work: format!("{frames} frames of desktop:mixed at {SIZE}, memory images, x264 at effort quality"),
+        work: format!(
+            "{frames} frames of desktop:mixed at {SIZE}, memory images, x264 at effort quality"
+        ),
         p50_ratio: ratio(|p| p.p50),
         p99_ratio: ratio(|p| p.p99),
         rounds: done,
@@ -91,7 +98,12 @@ fn markdown(report: &Report) -> String {
     for (index, round) in report.rounds.iter().enumerate() {
         for (name, p, drawn, coded) in [
             ("unloaded", &round.unloaded, String::new(), String::new()),
-            ("saturated", &round.saturated, round.drawn.to_string(), round.coded.to_string()),
+            (
+                "saturated",
+                &round.saturated,
+                round.drawn.to_string(),
+                round.coded.to_string(),
+            ),
         ] {
             out.push_str(&format!(
                 "| {} | {name} | {:.2} | {:.2} | {:.2} | {:.2} | {drawn} | {coded} |\n",
