@@ -249,8 +249,12 @@ fn the_watchdog_works_while_the_session_is_stuck_in_a_driver() {
     std::thread::sleep(Duration::from_millis(10));
     rig.control.stage_blocks_ms.store(1500, Ordering::SeqCst);
     rig.full();
-    until("first source", || rig.released.sorted().contains(&0));
-    // The second is inside the stuck call: bounded by `finish`.
+    let begin = Instant::now();
+    until("both sources", || rig.released.sorted() == [0, 1]);
+    assert!(
+        begin.elapsed() < Duration::from_secs(1),
+        "not when the call comes back"
+    );
     let error = rig.session.finish(Duration::from_millis(100)).unwrap_err();
     assert!(
         matches!(error, SessionError::FinishTimedOut { stuck: true, .. }),

@@ -10,14 +10,21 @@ use crate::sync::{Release, SyncFile};
 
 #[derive(Debug)]
 struct Source {
-    ticket: Ticket,
+    place: Place,
+    /// `None` while the stager's `stage` has not come back.
+    ticket: Option<Ticket>,
     received: Instant,
     deadline: Instant,
     release: Option<Release>,
 }
 
+/// Names a source from before it has a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(u64);
+
 #[derive(Debug, Default)]
 struct State {
+    next: u64,
     sources: Vec<Source>,
     /// The watchdog sleeps without a limit because nothing is held.
     idle: bool,
@@ -50,11 +57,15 @@ impl Held {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps `release` until [`Held::complete`] or the watchdog.
-    pub(super) fn insert(&self, ticket: Ticket, received: Instant, release: Release) {
+    /// Keeps `release` until it is completed here or by the watchdog. Comes
+    /// before the call into the stager: that is what may not come back.
+    pub(super) fn insert(&self, received: Instant, release: Release) -> Place {
         let mut state = self.lock();
+        let place = Place(state.next);
+        state.next += 1;
         state.sources.push(Source {
-            ticket,
+            place,
+            ticket: None,
             received,
             deadline: Instant::now() + self.limit,
             release: Some(release),
@@ -62,22 +73,38 @@ impl Held {
         if state.idle {
             self.changed.notify_one();
         }
+        place
+    }
+
+    /// The source has a ticket now.
+    pub(super) fn assign(&self, place: Place, ticket: Ticket) {
+        let mut state = self.lock();
+        if let Some(source) = state.sources.iter_mut().find(|s| s.place == place) {
+            source.ticket = Some(ticket);
+        }
+    }
+
+    /// The stager refused the source: it was not read.
+    pub(super) fn refuse(&self, place: Place) {
+        drop(self.remove(|source| source.place == place));
     }
 
     /// The source of `ticket` was read. Returns how long it was held, or `None`
     /// where the watchdog had let go of it.
     pub(super) fn complete(&self, ticket: Ticket, fence: Option<SyncFile>) -> Option<Duration> {
-        let source = {
-            let mut state = self.lock();
-            let index = state.sources.iter().position(|s| s.ticket == ticket)?;
-            state.sources.remove(index)
-        };
+        let source = self.remove(|source| source.ticket == Some(ticket))?;
         let release = source.release?;
         match fence {
             Some(fence) => release.complete_with(fence),
             None => release.complete(),
         }
         Some(source.received.elapsed())
+    }
+
+    fn remove(&self, which: impl Fn(&Source) -> bool) -> Option<Source> {
+        let mut state = self.lock();
+        let index = state.sources.iter().position(which)?;
+        Some(state.sources.remove(index))
     }
 
     /// Lets go of everything at once.
@@ -104,7 +131,7 @@ impl Held {
             if let Some(source) = overdue {
                 let (ticket, release) = (source.ticket, source.release.take());
                 drop(state);
-                tracing::warn!(ticket = ticket.0, limit = ?self.limit, "source let go before it was read");
+                tracing::warn!(?ticket, limit = ?self.limit, "source let go before it was read");
                 stats.let_go();
                 drop(release);
                 state = self.lock();

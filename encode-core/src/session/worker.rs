@@ -293,14 +293,15 @@ impl Worker {
             return Ok(());
         }
         let (number, received) = (frame.number, frame.received);
+        let place = self.shared.held.insert(received, release);
         match self.stager.stage(frame) {
             Ok(ticket) => {
                 self.staging += 1;
-                self.shared.held.insert(ticket, received, release);
+                self.shared.held.assign(place, ticket);
                 Ok(())
             }
             Err(error) => {
-                release.complete();
+                self.shared.held.refuse(place);
                 self.refuse(number, error)
             }
         }
