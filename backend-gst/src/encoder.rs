@@ -274,7 +274,7 @@ impl GstEncoder {
             (Some(retiring), true) => &mut retiring.inside,
             _ => &mut self.current.inside,
         };
-        let pts = unit.buffer.pts();
+        let pts = unit.time;
         let Some(index) = inside.iter().position(|i| Some(i.pts) == pts) else {
             let expected = inside.front().map(|i| i.pts);
             return Err(self.bad_stream(format_args!(

@@ -39,6 +39,9 @@ impl ElementError {
 #[derive(Debug)]
 pub(crate) struct Unit {
     pub(crate) buffer: gstreamer::Buffer,
+    /// Running time, which is what went in: x264enc and x265enc shift their
+    /// time stamps by 1000 hours, and their segment with them.
+    pub(crate) time: Option<gstreamer::ClockTime>,
     pub(crate) at: Instant,
 }
 
@@ -197,7 +200,12 @@ impl Pipeline {
                         .map_err(|_| gstreamer::FlowError::Flushing)?;
                     let at = Instant::now();
                     if let Some(buffer) = sample.buffer_owned() {
-                        samples.change(|state| state.units.push_back(Unit { buffer, at }));
+                        let time = sample
+                            .segment()
+                            .and_then(|s| s.downcast_ref::<gstreamer::ClockTime>())
+                            .and_then(|s| s.to_running_time(buffer.pts()));
+                        let unit = Unit { buffer, time, at };
+                        samples.change(|state| state.units.push_back(unit));
                     }
                     Ok(gstreamer::FlowSuccess::Ok)
                 })

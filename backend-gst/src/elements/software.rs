@@ -218,6 +218,10 @@ const AOM: Element = Element {
     constant: &[
         set("end-usage", Value::Nick("cbr")),
         set("target-bitrate", Value::Kbps),
+        // The element's own default is 0 to 0, at which libaom's rate control
+        // aborts the process.
+        set("min-quantizer", Value::QpMin),
+        set("max-quantizer", Value::QpMax),
     ],
     // Its `vbr` has no peak.
     variable: &[],
