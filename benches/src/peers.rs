@@ -31,6 +31,15 @@ const TAKEN_OVER: [&str; 15] = [
     "ip_ratio",
 ];
 
+/// What the SPS of x264enc says beside the size.
+const VUI: [&str; 5] = [
+    "colorprim=bt709",
+    "transfer=bt709",
+    "colormatrix=bt709",
+    "fullrange=off",
+    "sar=1:1",
+];
+
 /// Options for libx264 that make what `ours` says.
 pub fn x264_arguments(ours: &Options, delimiters: bool) -> Vec<String> {
     let name = |option: &str| match option {
@@ -43,6 +52,9 @@ pub fn x264_arguments(ours: &Options, delimiters: bool) -> Vec<String> {
         .filter_map(|option| Some(format!("{}={}", name(option), ours.get(*option)?)));
     let mut arguments: Vec<_> = taken.collect();
     arguments.push(format!("aud={}", u8::from(delimiters)));
+    // Rate control counts the bits of headers too: without the same VUI the
+    // quantisers drift apart within a second.
+    arguments.extend(VUI.map(str::to_owned));
     arguments
 }
 
@@ -164,6 +176,8 @@ pub fn ffmpeg(
     frames: usize,
     output: &Path,
 ) -> Result<PeerRun, Error> {
+    // It separates parameters by colons; a ratio may be written with a slash.
+    let parameters: Vec<_> = arguments.iter().map(|a| a.replace(':', "/")).collect();
     let mut command = Command::new("ffmpeg");
     command
         .args(["-nostdin", "-v", "error", "-y"])
@@ -193,7 +207,7 @@ pub fn ffmpeg(
             "-tune",
             "zerolatency",
         ])
-        .args(["-x264-params", &arguments.join(":"), "-f", "h264"])
+        .args(["-x264-params", &parameters.join(":"), "-f", "h264"])
         .arg(output);
     timed(&mut command)
 }
@@ -230,7 +244,7 @@ mod tests {
         ];
         let ours = ours.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
         assert_eq!(
-            x264_arguments(&ours, true),
+            x264_arguments(&ours, true)[..3],
             ["vbv-maxrate=8000", "ipratio=1.40", "aud=1"]
         );
     }

@@ -215,10 +215,15 @@ impl Bench<'_> {
         row.add(run.wall_s, run.cpu_s, &run.frame_ms);
         let path = self.files.path(&format!("{name}.h264"));
         std::fs::write(&path, &run.stream)?;
-        row.note = format!(
-            "hold time p50 {:.2} ms, p99 {:.2} ms; {} frames released uncoded",
-            run.stats.times.hold.p50_ms, run.stats.times.hold.p99_ms, run.stats.frames.unchanged
-        );
+        row.note = match feed {
+            Feed::OneByOne => format!(
+                "hold time p50 {:.2} ms, p99 {:.2} ms; {} frames released uncoded",
+                run.stats.times.hold.p50_ms,
+                run.stats.times.hold.p99_ms,
+                run.stats.frames.unchanged
+            ),
+            Feed::AsFastAsTaken => String::new(),
+        };
         Ok(run.stream)
     }
 
@@ -285,15 +290,17 @@ impl Bench<'_> {
             let other = stream::x264_options(&bytes).unwrap_or_default();
             row.differences = stream::differences(options, &other);
             if name == "x264" {
-                let same = stream::slices(&ours) == stream::slices(&bytes);
-                row.note = format!(
-                    "its coded slices are {}",
-                    if same {
-                        "byte for byte those of Scanout's stream"
-                    } else {
-                        "not those of Scanout's stream: the settings or the pictures differ"
+                let (ours, theirs) = (stream::slices(&ours), stream::slices(&bytes));
+                let differing = ours.iter().zip(&theirs).position(|(a, b)| a != b);
+                row.note = match differing {
+                    None => {
+                        "its coded slices are byte for byte those of Scanout's stream".to_owned()
                     }
-                );
+                    Some(first) => format!(
+                        "its coded slices differ from Scanout's, first in number {first} of {}",
+                        ours.len()
+                    ),
+                };
             }
         }
         rows.reference.quality = rows.x264.quality;
