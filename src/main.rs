@@ -1,2 +1,21 @@
 //! The `scanout` command-line tool.
-fn main() {}
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+mod cli;
+mod console;
+mod cost;
+mod demo;
+mod encode;
+mod failure;
+mod interrupt;
+mod memory;
+mod probe;
+mod source;
+mod trace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(cli::main().code())
+}

@@ -56,6 +56,20 @@ struct Running {
     pipeline: Pipeline,
     element: gstreamer::Element,
     inside: VecDeque<Inside>,
+    /// Pictures given before the pipeline plays.
+    early: VecDeque<gstreamer::Buffer>,
+}
+
+impl Running {
+    /// Hands on what came too early, once the pipeline plays.
+    fn catch_up(&mut self) -> Result<(), gstreamer::FlowError> {
+        while self.pipeline.output.started() == Some(true)
+            && let Some(buffer) = self.early.pop_front()
+        {
+            self.pipeline.source.push_buffer(buffer)?;
+        }
+        Ok(())
+    }
 }
 
 /// One encoder element with its pipeline.
@@ -78,6 +92,8 @@ pub(crate) struct GstEncoder {
     /// Number of the next slot on the frame rate's grid.
     next_slot: u64,
     draining: bool,
+    /// The pipeline was told that no picture follows.
+    input_finished: bool,
     ended: bool,
 }
 
@@ -120,6 +136,7 @@ impl GstEncoder {
             next_picture: 0,
             next_slot: 0,
             draining: false,
+            input_finished: false,
             ended: false,
             input,
         })
@@ -138,6 +155,18 @@ impl GstEncoder {
         EncodeError::Backend {
             encoder: self.name.clone(),
             cause: error.into(),
+        }
+    }
+
+    /// The pipeline takes nothing more: for the reason on its bus, if there is one.
+    fn refused(&mut self, flow: gstreamer::FlowError) -> EncodeError {
+        self.ended = true;
+        EncodeError::Backend {
+            encoder: self.name.clone(),
+            cause: match self.current.pipeline.output.take_error() {
+                Some(error) => error.into(),
+                None => format!("its pipeline takes no buffer: {flow}").into(),
+            },
         }
     }
 
@@ -193,7 +222,11 @@ impl GstEncoder {
         // References cannot be chosen through an element: a lost picture costs
         // a keyframe.
         let keyframe = request.keyframe || request.invalidate.is_some();
-        if keyframe && self.next_picture > 0 {
+        if !keyframe || self.next_picture == 0 {
+            // Nothing to ask for: the first picture is one.
+        } else if self.row.live_keyframe == Live::Reopen {
+            self.reopen(self.config.clone())?;
+        } else {
             // The running time makes it this picture, not one that is inside.
             let event = UpstreamForceKeyUnitEvent::builder()
                 .running_time(pts)
@@ -211,19 +244,8 @@ impl GstEncoder {
         let picture_id = PictureId(self.next_picture);
         let mut times = info.times;
         times.submitted = Some(Instant::now());
-        self.current.pipeline.source.push_buffer(buffer).map_err(|flow| {
-            self.ended = true;
-            match self.current.pipeline.output.take_error() {
-                Some(error) => EncodeError::Backend {
-                    encoder: self.name.clone(),
-                    cause: error.into(),
-                },
-                None => EncodeError::Backend {
-                    encoder: self.name.clone(),
-                    cause: format!("its pipeline takes no buffer: {flow}").into(),
-                },
-            }
-        })?;
+        self.current.early.push_back(buffer);
+        self.current.catch_up().map_err(|flow| self.refused(flow))?;
         self.next_picture += 1;
         self.current.inside.push_back(Inside {
             pts,
@@ -253,6 +275,8 @@ impl GstEncoder {
             }
             self.retiring = None;
         }
+        self.current.catch_up().map_err(|flow| self.refused(flow))?;
+        self.finish_input()?;
         if let Some(unit) = self.current.pipeline.output.pop() {
             return Ok(Some((unit, false)));
         }
@@ -303,8 +327,9 @@ impl GstEncoder {
         }
         if source.keyframe && !keyframe {
             return Err(self.bad_stream(format_args!(
-                "picture {} was asked for as a keyframe and is none",
-                source.number
+                "picture {} was asked for as a keyframe and is none ({} bytes, marked {marked})",
+                source.number,
+                map.len()
             )));
         }
         let headers = &mut self.headers;
@@ -388,6 +413,22 @@ impl GstEncoder {
         Ok(config)
     }
 
+    /// Says that no picture follows, as soon as the pipeline can hear it.
+    fn finish_input(&mut self) -> Result<(), EncodeError> {
+        if !self.draining
+            || self.input_finished
+            || self.current.pipeline.output.started().is_none()
+            || !self.current.early.is_empty()
+        {
+            return Ok(());
+        }
+        self.input_finished = true;
+        match self.current.pipeline.source.end_of_stream() {
+            Ok(_) => Ok(()),
+            Err(flow) => Err(self.refused(flow)),
+        }
+    }
+
     /// Starts a new pipeline with `config`; the old one delivers what it has.
     fn reopen(&mut self, config: EncoderConfig) -> Result<(), EncodeError> {
         if self.retiring.is_some() {
@@ -443,7 +484,7 @@ fn build(
         });
     }
     let size = frame::told_size(&input.layout, row.codec);
-    let caps = frame::caps(&input.layout, size, input.color, config.frame_rate).ok_or_else(|| {
+    let caps = frame::caps(&input.layout, size, input.color, row.codec, config.frame_rate).ok_or_else(|| {
         build_error(
             "describing pictures",
             format!("no caps for {:?}", input.layout.format()),
@@ -465,6 +506,7 @@ fn build(
         pipeline,
         element,
         inside: VecDeque::with_capacity(DEPTH),
+        early: VecDeque::new(),
     };
     Ok((running, not_applied))
 }
@@ -601,15 +643,7 @@ impl Encoder for GstEncoder {
             return Ok(());
         }
         self.draining = true;
-        self.current
-            .pipeline
-            .source
-            .end_of_stream()
-            .map(drop)
-            .map_err(|flow| EncodeError::Backend {
-                encoder: self.name.clone(),
-                cause: format!("its pipeline takes no end of stream: {flow}").into(),
-            })
+        self.finish_input()
     }
 
     fn drained(&self) -> bool {

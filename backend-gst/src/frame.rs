@@ -38,8 +38,12 @@ pub(crate) fn told_size(layout: &PictureLayout, codec: Codec) -> Size {
     }
 }
 
-/// What GStreamer calls `color`.
-pub(crate) fn colorimetry(color: ColorSpec) -> video::VideoColorimetry {
+/// What GStreamer calls `color`, as an encoder of `codec` is told.
+///
+/// VP9 headers know the matrix and the range only, and vp9enc writes them only
+/// where all of it is a standard that it knows: it is told the transfer of the
+/// matrix's own standard.
+pub(crate) fn colorimetry(color: ColorSpec, codec: Codec) -> video::VideoColorimetry {
     let range = match color.range {
         Range::Full => VideoColorRange::Range0_255,
         Range::Limited => VideoColorRange::Range16_235,
@@ -49,6 +53,8 @@ pub(crate) fn colorimetry(color: ColorSpec) -> video::VideoColorimetry {
         _ => VideoColorMatrix::Bt709,
     };
     let transfer = match color.transfer {
+        _ if codec == Codec::Vp9 && color.matrix == Matrix::Bt601 => VideoTransferFunction::Bt601,
+        _ if codec == Codec::Vp9 => VideoTransferFunction::Bt709,
         Transfer::Srgb => VideoTransferFunction::Srgb,
         Transfer::Bt601 => VideoTransferFunction::Bt601,
         _ => VideoTransferFunction::Bt709,
@@ -66,6 +72,7 @@ pub(crate) fn caps(
     layout: &PictureLayout,
     size: Size,
     color: ColorSpec,
+    codec: Codec,
     rate: FrameRate,
 ) -> Option<gstreamer::Caps> {
     let side = |side: u32| i32::try_from(side).unwrap_or(i32::MAX);
@@ -80,7 +87,7 @@ pub(crate) fn caps(
         )
         .field("pixel-aspect-ratio", gstreamer::Fraction::new(1, 1))
         .field("interlace-mode", "progressive")
-        .field("colorimetry", colorimetry(color).to_string());
+        .field("colorimetry", colorimetry(color, codec).to_string());
     if layout.format().is_subsampled() {
         let site = match color.chroma_site {
             ChromaSite::Left => "mpeg2",

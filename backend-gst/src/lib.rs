@@ -29,10 +29,12 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 mod backend;
+mod decode;
 pub mod elements;
 mod encoder;
 mod frame;
 mod headers;
+pub mod mux;
 mod pipeline;
 mod property;
 pub mod reaper;
@@ -40,4 +42,5 @@ mod settings;
 mod stager;
 
 pub use backend::GstBackend;
+pub use decode::{DecodeError, DecodedFrame, Decoder};
 pub use pipeline::ElementError;

@@ -39,6 +39,7 @@ impl ElementError {
 #[derive(Debug)]
 pub(crate) struct Unit {
     pub(crate) buffer: gstreamer::Buffer,
+    pub(crate) caps: Option<gstreamer::Caps>,
     /// Running time, which is what went in: x264enc and x265enc shift their
     /// time stamps by 1000 hours, and their segment with them.
     pub(crate) time: Option<gstreamer::ClockTime>,
@@ -204,7 +205,13 @@ impl Pipeline {
                             .segment()
                             .and_then(|s| s.downcast_ref::<gstreamer::ClockTime>())
                             .and_then(|s| s.to_running_time(buffer.pts()));
-                        let unit = Unit { buffer, time, at };
+                        let caps = sample.caps_owned();
+                        let unit = Unit {
+                            buffer,
+                            caps,
+                            time,
+                            at,
+                        };
                         samples.change(|state| state.units.push_back(unit));
                     }
                     Ok(gstreamer::FlowSuccess::Ok)

@@ -3,7 +3,9 @@
 //! The ranking is a sum of costs in milliseconds per frame at 1080p, so that a
 //! reader can follow it: what the path to the encoder costs, what the encoder
 //! itself took in its trial, what it holds back, and a handicap for codecs that
-//! fewer receivers decode. A backend's own rank decides only between equals.
+//! fewer receivers decode. Trials are short and machines busy, so that costs
+//! within half as much again count as equal: among equals the codec that more
+//! receivers decode and then the backend's own rank decide, and the choice does not change from one run to the next.
 
 use std::fmt::Write as _;
 
@@ -91,17 +93,23 @@ pub fn rank(report: &ProbeReport, wish: &Wish) -> Ranking {
             }),
         }
     }
-    ranking.ranked.sort_by(|a, b| {
-        let by_rank = || {
-            b.candidate
-                .advertised
-                .rank
-                .cmp(&a.candidate.advertised.rank)
-        };
-        a.cost.total_cmp(&b.cost).then_with(by_rank)
-    });
+    ranking.ranked.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    let mut rest = ranking.ranked.as_mut_slice();
+    while let Some(cheapest) = rest.first().map(|r| r.cost) {
+        let equal = rest.partition_point(|r| r.cost <= cheapest * EQUAL_WITHIN);
+        let (group, others) = rest.split_at_mut(equal.max(1));
+        group.sort_by(|a, b| {
+            let (a, b) = (&a.candidate.advertised, &b.candidate.advertised);
+            let reach = reach_ms(a.codec).total_cmp(&reach_ms(b.codec));
+            reach.then(b.rank.cmp(&a.rank))
+        });
+        rest = others;
+    }
     ranking
 }
+
+/// Costs up to this many times the cheapest count as equal to it.
+const EQUAL_WITHIN: f64 = 1.5;
 
 fn judge<'a>(candidate: &'a Candidate, wish: &Wish) -> Result<&'a Verified, String> {
     let caps = &candidate.advertised;
@@ -298,6 +306,28 @@ mod tests {
         assert_eq!(ranking.rejected.len(), 1);
         assert!(ranking.rejected[0].reason.contains("keyframe"));
         assert!(ranking.ranked[0].why.ends_with("ms per 1080p frame"));
+    }
+
+    #[test]
+    fn among_equal_costs_the_backends_rank_decides() {
+        let mut report = report();
+        let by_name = |report: &mut ProbeReport, name: &str, encode_ms, rank| {
+            let row = report.candidates.iter_mut();
+            let row = row.into_iter().find(|c| c.advertised.name == name).unwrap();
+            row.verdict = verified(PathClass::Software, encode_ms, 0);
+            row.advertised.rank = rank;
+        };
+        by_name(&mut report, "gpu", 9.0, 1);
+        by_name(&mut report, "slow", 10.0, 7);
+        by_name(&mut report, "late", 30.0, 9);
+        let wish = Wish {
+            codec: Some(Codec::H264),
+            ..Wish::default()
+        };
+        // 10.5 and 21.5 ms are no equals, 61.5 is far off.
+        assert_eq!(names(&rank(&report, &wish)), ["gpu", "slow", "late"]);
+        by_name(&mut report, "slow", 6.0, 7);
+        assert_eq!(names(&rank(&report, &wish)), ["slow", "gpu", "late"]);
     }
 
     #[test]

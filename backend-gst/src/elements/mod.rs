@@ -161,11 +161,11 @@ pub(crate) const fn control(name: &'static str, value: Value) -> Setting {
     }
 }
 
-/// How a running stream takes another value.
+/// How a running stream takes another value or a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Live {
-    /// By setting the property while it plays.
+    /// By the element, while it plays.
     InPlace,
     /// By a new element, with a keyframe.
     Reopen,
@@ -186,6 +186,8 @@ pub struct Element {
     pub chroma: &'static [Chroma],
     /// How another bit rate reaches a running stream.
     pub live_bitrate: Live,
+    /// How a keyframe on request comes about.
+    pub live_keyframe: Live,
     /// How other quantiser bounds reach a running stream.
     pub live_qp: Live,
     /// Debian package that holds it.
@@ -218,6 +220,7 @@ pub(crate) const NOTHING: Element = Element {
     rank: 0,
     chroma: &[Chroma::C420],
     live_bitrate: Live::Reopen,
+    live_keyframe: Live::InPlace,
     live_qp: Live::Reopen,
     package: "",
     notes: &[],

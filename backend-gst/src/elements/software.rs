@@ -128,7 +128,8 @@ const X265: Element = Element {
         key("frame-threads", Value::Int(1)),
         key("scenecut", Value::Int(0)),
         key("open-gop", Value::Int(0)),
-        key("repeat-headers", Value::Int(1)),
+        // Not `repeat-headers`: the element of 1.22 writes broken units with it.
+        // Keyframes get their parameter sets from us.
     ],
     constant_qp: &[
         set("qp", Value::Qp),
@@ -201,6 +202,9 @@ const AOM: Element = Element {
     codec: Codec::Av1,
     rank: 80,
     chroma: BOTH,
+    // The element of 1.22 does not hand the request on to libaom.
+    live_keyframe: Live::Reopen,
+    notes: &["A keyframe on request opens the element anew."],
     live_bitrate: Live::InPlace,
     live_qp: Live::InPlace,
     package: "gstreamer1.0-plugins-bad",

@@ -1,0 +1,245 @@
+//! What `scanout encode` can be told.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use scanout_core::color::{ChromaSite, ColorSpec, Matrix, Primaries, Range, Transfer};
+use scanout_core::encoder::{
+    Bitrate, Chroma, Codec, Effort, EncoderConfig, FrameRate, Keyframes, PathClass, QpBounds,
+    RateControl, StageConfig,
+};
+use scanout_core::geometry::Size;
+
+use crate::cli::values;
+use crate::failure::Failure;
+use crate::memory::Memory;
+use crate::source::SourceArgs;
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EncodeArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// File to write: .h264, .h265, .obu, .ivf (vp8, vp9, av1), .mp4 or .mkv,
+    /// or - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Codec: h264, h265, vp8, vp9 or av1 [default: by the file's extension]
+    #[arg(long)]
+    pub(crate) codec: Option<Codec>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+    #[command(flatten)]
+    pub(crate) rate: RateArgs,
+    #[command(flatten)]
+    pub(crate) picture: PictureArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Which encoder.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Choice of the encoder")]
+pub(crate) struct ChoiceArgs {
+    /// Use this backend only
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backend: Option<String>,
+    /// Use this encoder only, by the name that `scanout probe` shows
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<String>,
+    /// The dearest way that pixels may take to the encoder: zero-copy,
+    /// gpu-copy, cpu-upload, readback or software
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) require_path: Option<PathClass>,
+}
+
+/// What the encoder holds constant.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Rate and quality")]
+pub(crate) struct RateArgs {
+    /// Bits per second, for example 8M or 2500k
+    #[arg(long, value_name = "RATE", default_value = "8M")]
+    pub(crate) bitrate: Bitrate,
+    /// One quantiser for all pictures instead of a bit rate
+    #[arg(long, value_name = "QP", value_parser = values::quantiser, conflicts_with_all = ["qp_min", "qp_max"])]
+    pub(crate) qp: Option<u8>,
+    /// Lowest quantiser (best quality) that the bit rate may lead to
+    #[arg(long, value_name = "QP", value_parser = values::quantiser)]
+    pub(crate) qp_min: Option<u8>,
+    /// Highest quantiser (worst quality) that the bit rate may lead to
+    #[arg(long, value_name = "QP", value_parser = values::quantiser)]
+    pub(crate) qp_max: Option<u8>,
+    /// Time spent per picture: fastest, balanced or quality
+    #[arg(long, default_value_t = Effort::Fastest)]
+    pub(crate) effort: Effort,
+    /// A keyframe at least every N pictures [default: only the first]
+    #[arg(long, value_name = "N")]
+    pub(crate) keyframe_every: Option<NonZeroU32>,
+    /// Threads of a software encoder [default: as the encoder likes]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroU32>,
+}
+
+/// What pictures are coded as.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct PictureArgs {
+    /// Chroma of the coded pictures: 420 or 444
+    #[arg(long, default_value_t = Chroma::C420)]
+    pub(crate) chroma: Chroma,
+    /// Colour matrix: bt709 or bt601
+    #[arg(long, value_name = "MATRIX", default_value = "bt709", value_parser = matrix)]
+    pub(crate) color_matrix: Matrix,
+    /// Nominal range: limited or full
+    #[arg(long, default_value = "limited", value_parser = range)]
+    pub(crate) range: Range,
+}
+
+/// How the run goes.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct RunArgs {
+    /// Stop after so many frames
+    #[arg(long, value_name = "N", value_parser = values::frames)]
+    pub(crate) frames: Option<u64>,
+    /// Stop after so much of the source's time: 10, 2.5s, 1500ms or 3m
+    #[arg(long, value_name = "TIME", value_parser = values::duration, conflicts_with = "frames")]
+    pub(crate) duration: Option<Duration>,
+    /// Give frames at the source's rate; the newest wins where the encoder does
+    /// not keep up. Without it every frame is coded, as fast as can be
+    #[arg(long)]
+    pub(crate) realtime: bool,
+    /// Do not code frames in which nothing changed
+    #[arg(long)]
+    pub(crate) skip_unchanged: bool,
+    /// Where the frames live: memory (of this process), memfd (shared),
+    /// udmabuf, dma-heap[:NAME], dumb:NODE or gbm:NODE[:MODIFIER] (dma-bufs)
+    #[arg(long, default_value = "memfd")]
+    pub(crate) memory: Memory,
+}
+
+fn matrix(text: &str) -> Result<Matrix, String> {
+    match text {
+        "bt709" => Ok(Matrix::Bt709),
+        "bt601" => Ok(Matrix::Bt601),
+        _ => Err(format!("{text:?} is no colour matrix: one of bt709, bt601")),
+    }
+}
+
+fn range(text: &str) -> Result<Range, String> {
+    match text {
+        "limited" => Ok(Range::Limited),
+        "full" => Ok(Range::Full),
+        _ => Err(format!("{text:?} is no range: one of limited, full")),
+    }
+}
+
+impl RateArgs {
+    /// The rate control asked for, checked against the codec's scale.
+    fn control(&self, codec: Codec) -> Result<RateControl, Failure> {
+        let top = if codec.is_annex_b() { 51 } else { 63 };
+        for (option, qp) in [
+            ("--qp", self.qp),
+            ("--qp-min", self.qp_min),
+            ("--qp-max", self.qp_max),
+        ] {
+            if let Some(qp) = qp.filter(|qp| *qp > top) {
+                return Err(Failure::usage(format_args!(
+                    "{option} {qp}: quantisers of {codec} are 0 to {top}"
+                )));
+            }
+        }
+        if let Some(qp) = self.qp {
+            return Ok(RateControl::ConstantQp { qp });
+        }
+        let mut control = RateControl::constant(self.bitrate);
+        if let RateControl::Constant { qp, .. } = &mut control
+            && (self.qp_min.is_some() || self.qp_max.is_some())
+        {
+            let bounds = QpBounds {
+                min: self.qp_min.unwrap_or(0),
+                max: self.qp_max.unwrap_or(top),
+            };
+            if bounds.min > bounds.max {
+                return Err(Failure::usage(format_args!(
+                    "--qp-min {} is above --qp-max {}",
+                    bounds.min, bounds.max
+                )));
+            }
+            *qp = Some(bounds);
+        }
+        Ok(control)
+    }
+
+    pub(super) fn config(&self, codec: Codec, rate: FrameRate) -> Result<EncoderConfig, Failure> {
+        let mut config = EncoderConfig::new(codec);
+        config.rate = self.control(codec)?;
+        config.frame_rate = rate;
+        config.effort = self.effort;
+        config.threads = self.threads;
+        config.keyframes = match self.keyframe_every {
+            Some(every) => Keyframes::Every(every),
+            None => Keyframes::OnRequest,
+        };
+        Ok(config)
+    }
+}
+
+impl PictureArgs {
+    fn color(&self) -> ColorSpec {
+        let mut color = ColorSpec {
+            range: self.range,
+            ..ColorSpec::DESKTOP
+        };
+        if self.color_matrix == Matrix::Bt601 {
+            color.primaries = Primaries::Bt601;
+            color.transfer = Transfer::Bt601;
+            color.matrix = Matrix::Bt601;
+        }
+        color.chroma_site = ChromaSite::Left;
+        color
+    }
+
+    pub(super) fn stage(&self, size: Size, max_path: Option<PathClass>) -> StageConfig {
+        let mut stage = StageConfig::new(size);
+        stage.chroma = self.chroma;
+        stage.color = self.color();
+        if let Some(path) = max_path {
+            stage.max_path = path;
+        }
+        stage
+    }
+}
+
+impl Default for RateArgs {
+    fn default() -> Self {
+        Self {
+            bitrate: Bitrate::kbps(8000),
+            qp: None,
+            qp_min: None,
+            qp_max: None,
+            effort: Effort::Fastest,
+            keyframe_every: None,
+            threads: None,
+        }
+    }
+}
+
+impl Default for PictureArgs {
+    fn default() -> Self {
+        Self {
+            chroma: Chroma::C420,
+            color_matrix: Matrix::Bt709,
+            range: Range::Limited,
+        }
+    }
+}
+
+impl RunArgs {
+    /// Frames to take of a source of `rate`, where there is a limit.
+    pub(super) fn frame_limit(&self, rate: FrameRate) -> Option<u64> {
+        let by_time = |time: Duration| (time.as_secs_f64() * rate.as_f64()).ceil() as u64;
+        self.frames.or_else(|| self.duration.map(by_time))
+    }
+}

@@ -1,0 +1,144 @@
+//! `scanout encode`: a source into a file.
+
+mod args;
+pub(crate) mod choose;
+mod container;
+mod file;
+mod ivf;
+mod mux;
+mod report;
+mod run;
+mod writer;
+
+use std::path::PathBuf;
+
+pub(crate) use args::{ChoiceArgs, EncodeArgs, PictureArgs, RateArgs, RunArgs};
+pub(crate) use container::Destination;
+pub(crate) use report::EncodeReport;
+use report::OutputReport;
+use run::Job;
+
+use crate::cli::Context;
+use crate::failure::{Exit, Failure};
+use crate::memory::{Memory, Ring};
+use crate::source::{self, SourceArgs};
+use choose::{Choice, Need, choose};
+
+/// Everything about one encoding but where it is chosen and told.
+pub(crate) struct Task<'a> {
+    pub(crate) source: &'a SourceArgs,
+    pub(crate) rate: &'a RateArgs,
+    pub(crate) picture: &'a PictureArgs,
+    pub(crate) run: &'a RunArgs,
+    pub(crate) choice: &'a ChoiceArgs,
+}
+
+pub(crate) fn run(args: &EncodeArgs, context: &Context) -> Result<Exit, Failure> {
+    let destination = Destination::new(&args.output, args.codec)?;
+    let console = match destination.path {
+        None if context.console.is_json() => {
+            return Err(Failure::usage("--json and --output - both want standard output")
+                .hint("write the stream to a file or a FIFO"));
+        }
+        None => context.console.beside_stream(),
+        Some(_) => context.console.clone(),
+    };
+    let context = Context {
+        console,
+        interrupt: context.interrupt.clone(),
+    };
+    let task = Task {
+        source: &args.source,
+        rate: &args.rate,
+        picture: &args.picture,
+        run: &args.run,
+        choice: &args.choice,
+    };
+    let report = encode(&task, &[destination], None, &context)?.0;
+    context.console.result(&report, EncodeReport::text)?;
+    Ok(if report.interrupted {
+        Exit::Interrupted
+    } else {
+        Exit::Ok
+    })
+}
+
+/// Runs `task`, each packet into all of `destinations`, which are of one
+/// codec. Returns the report and the numbers of the source frames coded.
+pub(crate) fn encode(
+    task: &Task<'_>,
+    destinations: &[Destination],
+    choice: Option<Choice>,
+    context: &Context,
+) -> Result<(EncodeReport, Vec<u64>), Failure> {
+    let codec = destinations
+        .first()
+        .map(|d| d.codec)
+        .ok_or_else(|| Failure::new(Exit::Internal, "nowhere to write to"))?;
+    // What is cheap to refuse comes first: settings, source, memory, output.
+    let mut reader = task.source.open()?;
+    let (size, fourcc) = (reader.size(), reader.fourcc());
+    let rate = source::rate_of(reader.as_ref());
+    let encoder = task.rate.config(codec, rate)?;
+    let stage = task.picture.stage(size, task.choice.require_path);
+    let ring = Ring::new(&task.run.memory, fourcc, size)?;
+    let writers = destinations
+        .iter()
+        .map(|destination| writer::open(destination, rate))
+        .collect::<Result<Vec<_>, _>>()?;
+    let choice = match choice {
+        Some(choice) => choice,
+        None => {
+            let need = Need {
+                codec: Some(codec),
+                chroma: stage.chroma,
+                size,
+            };
+            choose(&need, task.choice, &context.console)?
+        }
+    };
+    let mut encoder = encoder;
+    encoder.encoder = Some(choice.chosen.candidate.advertised.name.clone());
+    let real_dma_bufs = ring.real_dma_bufs();
+    let asked = encoder.clone();
+    let job = Job {
+        reader: reader.as_mut(),
+        ring,
+        choice: &choice,
+        stage,
+        encoder,
+        rate,
+        frames: task.run.frame_limit(rate),
+        realtime: task.run.realtime,
+        skip_unchanged: task.run.skip_unchanged,
+        writers,
+    };
+    let mut done = run::run(job, context)?;
+    let frames = std::mem::take(&mut done.written.frames);
+    let outputs = destinations.iter().zip(&done.written.bytes);
+    let outputs = outputs
+        .map(|(to, bytes)| OutputReport {
+            path: to.path.clone().unwrap_or_else(|| PathBuf::from("-")),
+            bytes: *bytes,
+        })
+        .collect();
+    let facts = report::Facts {
+        source: task.source.describe(),
+        size,
+        fourcc,
+        rate,
+        memory: memory_name(&task.run.memory, real_dma_bufs),
+        realtime: task.run.realtime,
+        asked,
+        outputs,
+    };
+    Ok((EncodeReport::new(facts, &choice, done), frames))
+}
+
+fn memory_name(memory: &Memory, real_dma_bufs: bool) -> String {
+    match memory {
+        _ if real_dma_bufs => format!("{memory} (dma-buf)"),
+        Memory::Process => format!("{memory} (of this process)"),
+        _ => format!("{memory} (shared memory, no dma-buf)"),
+    }
+}

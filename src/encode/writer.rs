@@ -1,0 +1,226 @@
+//! Packets into files, on a thread of their own.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use scanout_core::encoder::{BoxedError, FrameRate, Packet, StreamInfo};
+use scanout_core::session::{PacketSink, StreamError};
+
+use super::container::{Container, Destination};
+use super::file::{OutputFile, Place};
+use super::ivf;
+use crate::failure::{Exit, Failure};
+
+/// Packets that may wait for the disk: half a second of video. More would
+/// hide a disk that does not keep up, fewer would let its hiccups reach the source.
+const QUEUE: usize = 32;
+
+/// Something that packets are written to.
+pub(super) trait StreamWriter: Send {
+    /// The next packet.
+    fn packet(&mut self, stream: &StreamInfo, packet: &Packet) -> Result<(), Failure>;
+    /// Nothing follows: makes the file whole. Returns its bytes.
+    fn finish(&mut self) -> Result<u64, Failure>;
+}
+
+/// Opens what `destination` names, before anything else is started.
+pub(super) fn open(
+    destination: &Destination,
+    rate: FrameRate,
+) -> Result<Box<dyn StreamWriter>, Failure> {
+    let place = Place::of(destination.path.as_deref())?;
+    Ok(match destination.container {
+        Container::Raw => Box::new(RawWriter {
+            file: OutputFile::create(place)?,
+        }),
+        Container::Ivf => Box::new(IvfWriter {
+            file: OutputFile::create(place)?,
+            rate,
+            frames: 0,
+            last: None,
+        }),
+        Container::Mp4 | Container::Mkv => super::mux::open(destination, place, rate)?,
+    })
+}
+
+struct RawWriter {
+    file: OutputFile,
+}
+
+impl StreamWriter for RawWriter {
+    fn packet(&mut self, _: &StreamInfo, packet: &Packet) -> Result<(), Failure> {
+        self.file.write(&packet.bytes)?;
+        self.file.end_of_packet()
+    }
+
+    fn finish(&mut self) -> Result<u64, Failure> {
+        self.file.finish()
+    }
+}
+
+struct IvfWriter {
+    file: OutputFile,
+    rate: FrameRate,
+    frames: u32,
+    last: Option<u64>,
+}
+
+impl StreamWriter for IvfWriter {
+    fn packet(&mut self, stream: &StreamInfo, packet: &Packet) -> Result<(), Failure> {
+        if self.frames == 0 {
+            let header = ivf::header(stream.codec, stream.visible, self.rate, 0).ok_or_else(|| {
+                Failure::usage(format_args!(
+                    "IVF holds no {} of {}: sides are at most 65535",
+                    stream.codec, stream.visible
+                ))
+            })?;
+            self.file.write(&header)?;
+        }
+        let time = (packet.timestamp.as_secs_f64() * self.rate.as_f64()).round() as u64;
+        // Two frames within one interval still come one after the other.
+        let time = self.last.map_or(time, |last| time.max(last + 1));
+        self.last = Some(time);
+        let size = u32::try_from(packet.bytes.len()).map_err(|_| {
+            Failure::new(Exit::Encoder, format_args!("a packet of {} bytes", packet.bytes.len()))
+        })?;
+        self.file.write(&ivf::frame_header(size, time))?;
+        self.file.write(&packet.bytes)?;
+        self.file.end_of_packet()?;
+        self.frames = self.frames.saturating_add(1);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<u64, Failure> {
+        if self.frames > 0 {
+            self.file.patch(ivf::FRAMES_OFFSET, &self.frames.to_le_bytes())?;
+        }
+        self.file.finish()
+    }
+}
+
+enum Message {
+    Packet(Box<(Arc<StreamInfo>, Packet)>),
+    Drained,
+}
+
+/// What came out of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// As its sink was told.
+    pub(super) ended: Option<Result<(), StreamError>>,
+    /// As its first packet showed it.
+    pub(super) stream: Option<Arc<StreamInfo>>,
+}
+
+/// The session's end of the queue.
+pub(super) struct QueueSink {
+    queue: Option<SyncSender<Message>>,
+    outcome: Arc<Mutex<Outcome>>,
+    stream: Option<Arc<StreamInfo>>,
+}
+
+/// The packets' way into files.
+pub(super) struct WriterThread {
+    thread: JoinHandle<Result<Written, Failure>>,
+    outcome: Arc<Mutex<Outcome>>,
+}
+
+/// What was written.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Bytes of each writer's file.
+    pub(crate) bytes: Vec<u64>,
+    /// Numbers of the source frames that were coded, in order.
+    pub(crate) frames: Vec<u64>,
+    /// Every packet of the stream was written.
+    pub(crate) drained: bool,
+}
+
+/// Starts the thread that owns `writers`; each gets every packet.
+pub(super) fn start(
+    writers: Vec<Box<dyn StreamWriter>>,
+) -> Result<(QueueSink, WriterThread), Failure> {
+    let (queue, packets) = sync_channel(QUEUE);
+    let outcome = Arc::new(Mutex::new(Outcome::default()));
+    let thread = std::thread::Builder::new()
+        .name("scanout-writer".to_owned())
+        .spawn(move || write(writers, &packets))
+        .map_err(|e| Failure::new(Exit::Internal, format_args!("starting a thread: {e}")))?;
+    let sink = QueueSink {
+        queue: Some(queue),
+        outcome: Arc::clone(&outcome),
+        stream: None,
+    };
+    Ok((sink, WriterThread { thread, outcome }))
+}
+
+fn write(
+    mut writers: Vec<Box<dyn StreamWriter>>,
+    packets: &Receiver<Message>,
+) -> Result<Written, Failure> {
+    let mut written = Written::default();
+    // The queue closes without `Drained` where the stream failed: what came
+    // until then is made a whole file all the same.
+    while let Ok(Message::Packet(message)) = packets.recv().inspect(|message| {
+        written.drained = matches!(message, Message::Drained);
+    }) {
+        let (stream, packet) = *message;
+        for writer in &mut writers {
+            writer.packet(&stream, &packet)?;
+        }
+        written.frames.push(packet.number);
+    }
+    for writer in &mut writers {
+        written.bytes.push(writer.finish()?);
+    }
+    Ok(written)
+}
+
+impl PacketSink for QueueSink {
+    fn packet(&mut self, stream: &StreamInfo, packet: &Packet) -> Result<(), BoxedError> {
+        let stream = match &self.stream {
+            Some(stream) => Arc::clone(stream),
+            None => {
+                let stream = Arc::new(stream.clone());
+                self.stream = Some(Arc::clone(&stream));
+                lock(&self.outcome).stream = Some(Arc::clone(&stream));
+                stream
+            }
+        };
+        let closed = || BoxedError::from("the output is closed");
+        let queue = self.queue.as_ref().ok_or_else(closed)?;
+        let message = Message::Packet(Box::new((stream, packet.clone())));
+        queue.send(message).map_err(|_| closed())
+    }
+
+    fn ended(&mut self, outcome: Result<(), StreamError>) {
+        if let Some(queue) = self.queue.take()
+            && outcome.is_ok()
+        {
+            // A writer that failed tells so by itself.
+            let _ = queue.send(Message::Drained);
+        }
+        lock(&self.outcome).ended = Some(outcome);
+    }
+}
+
+impl WriterThread {
+    /// True once no more packet will come.
+    pub(super) fn has_ended(&self) -> bool {
+        lock(&self.outcome).ended.is_some() || self.thread.is_finished()
+    }
+
+    /// Waits for the files to be whole.
+    pub(super) fn join(self) -> (Result<Written, Failure>, Outcome) {
+        let written = self
+            .thread
+            .join()
+            .unwrap_or_else(|_| Err(Failure::new(Exit::Internal, "the writing thread panicked")));
+        (written, std::mem::take(&mut *lock(&self.outcome)))
+    }
+}
+
+fn lock(outcome: &Mutex<Outcome>) -> std::sync::MutexGuard<'_, Outcome> {
+    outcome.lock().unwrap_or_else(PoisonError::into_inner)
+}

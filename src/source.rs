@@ -1,0 +1,106 @@
+//! Where frames come from, as the command line says it.
+
+use clap::Args;
+use scanout_core::encoder::FrameRate;
+use scanout_core::geometry::Size;
+use scanout_trace::source::{self, FrameReader, SourceError, SourceSpec};
+
+use crate::cli::values;
+use crate::failure::Failure;
+
+/// Rate of sources that have none of their own.
+const DEFAULT_FPS: u32 = 60;
+/// Size of the desktop where none is asked for.
+const DEFAULT_SIZE: Size = Size::new(1920, 1080);
+
+/// A source and what must be said beside its name.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// desktop[:SCENARIO] (typing, scroll, drag, video, flip, color-text, idle,
+    /// mixed), FILE.y4m (with FILE.y4m.damage.jsonl where that is there),
+    /// raw:FILE:WxH:FOURCC[:stride=N][:offset=N][:frame=N], a directory of PNG
+    /// files, or a pattern such as frame-%04d.png
+    #[arg(long, value_name = "SOURCE", default_value = "desktop")]
+    pub(crate) source: SourceSpec,
+    /// Size of the desktop [default: 1920x1080]
+    #[arg(long, value_name = "WxH", value_parser = values::size)]
+    pub(crate) size: Option<Size>,
+    /// Frames per second, for sources that do not say it: 60, 59.94 or
+    /// 60000/1001 [default: 60]
+    #[arg(long, value_name = "RATE", value_parser = values::frame_rate)]
+    pub(crate) fps: Option<FrameRate>,
+    /// Seed of the desktop: the same seed draws the same pixels
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+impl SourceArgs {
+    /// Ten seconds and more of the mixed desktop.
+    pub(crate) fn desktop(size: Size, fps: u32, seed: u64) -> Self {
+        Self {
+            source: SourceSpec::Desktop(scanout_trace::desktop::Scenario::Mixed),
+            size: Some(size),
+            fps: Some(FrameRate::whole(fps)),
+            seed,
+        }
+    }
+
+    /// Opens the source.
+    pub(crate) fn open(&self) -> Result<Box<dyn FrameReader>, Failure> {
+        let is_desktop = matches!(self.source, SourceSpec::Desktop(_));
+        if let Some(size) = self.size
+            && !is_desktop
+        {
+            return Err(Failure::usage(format_args!(
+                "--size {size}: a source of files has a size of its own"
+            ))
+            .hint("--size is for the desktop"));
+        }
+        let fps = self.fps.unwrap_or(FrameRate::whole(DEFAULT_FPS));
+        if is_desktop && fps.den.get() != 1 {
+            return Err(Failure::usage(format_args!(
+                "--fps {}/{}: the desktop runs at whole rates",
+                fps.num, fps.den
+            )));
+        }
+        let fps = source::FrameRate {
+            num: fps.num.get(),
+            den: fps.den.get(),
+        };
+        let size = self.size.unwrap_or(DEFAULT_SIZE);
+        self.source
+            .open(size, fps, self.seed)
+            .map_err(|error| failed(&error))
+    }
+
+    /// The source's name and what belongs to it.
+    pub(crate) fn describe(&self) -> String {
+        match &self.source {
+            SourceSpec::Desktop(scenario) => format!("desktop:{scenario}, seed {}", self.seed),
+            SourceSpec::Y4m(path) | SourceSpec::Png(path) => path.display().to_string(),
+            SourceSpec::Raw { path, layout } => {
+                format!("{} ({} {})", path.display(), layout.fourcc(), layout.size())
+            }
+            _ => "some source".to_owned(),
+        }
+    }
+}
+
+/// What a source's error means for the program's end.
+pub(crate) fn failed(error: &SourceError) -> Failure {
+    match error {
+        // What the desktop refuses was said on the command line.
+        SourceError::Desktop(error) => Failure::usage(error),
+        error => Failure::input(error),
+    }
+}
+
+/// The rate as encoders take it; one frame per second where a reader says zero.
+pub(crate) fn rate_of(reader: &dyn FrameReader) -> FrameRate {
+    let rate = reader.fps();
+    let at_least_one = |n| std::num::NonZeroU32::new(n).unwrap_or(std::num::NonZeroU32::MIN);
+    FrameRate {
+        num: at_least_one(rate.num),
+        den: at_least_one(rate.den),
+    }
+}
