@@ -175,8 +175,9 @@ fn listen(child: &mut Child) -> Result<JoinHandle<String>, Failure> {
 }
 
 fn silent(mut child: Child, complaints: JoinHandle<String>, name: &str) -> Result<(), Failure> {
-    let failed =
-        |why: &dyn std::fmt::Display| Failure::new(Exit::Verification, format_args!("{name}: {why}"));
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::new(Exit::Verification, format_args!("{name}: {why}"))
+    };
     let status = child.wait().map_err(|e| failed(&e))?;
     let complaints = complaints.join().unwrap_or_default();
     if !complaints.is_empty() {

@@ -25,7 +25,7 @@ use crate::encode::{
 use crate::failure::{Exit, Failure};
 use crate::memory::{Memory, Ring};
 use crate::source::SourceArgs;
-use decode::{Decoding, DecodedShape};
+use decode::{DecodedShape, Decoding};
 use quality::{Judge, Quality};
 use sheet::Sheet;
 
@@ -87,15 +87,16 @@ struct DemoReport {
 pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let console = &context.console;
-    let desktop = || {
-        Desktop::new(args.size, Scenario::Mixed, args.seed, args.fps).map_err(Failure::usage)
-    };
+    let desktop =
+        || Desktop::new(args.size, Scenario::Mixed, args.seed, args.fps).map_err(Failure::usage);
     // Refused before anything is written.
     desktop()?;
     let directory = &args.output_dir;
     fs::create_dir_all(directory).map_err(|e| Failure::output(directory.display(), &e))?;
 
-    console.say(&format!("{HEAD}1 of 3{HEAD:#}  trying the encoders of this machine\n"))?;
+    console.say(&format!(
+        "{HEAD}1 of 3{HEAD:#}  trying the encoders of this machine\n"
+    ))?;
     let need = Need {
         codec: args.codec,
         chroma: Chroma::C420,
@@ -110,7 +111,11 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
         "{HEAD}2 of 3{HEAD:#}  encoding {} of desktop {} with {name}{}\n",
         console::time(args.duration),
         args.size,
-        if args.every_frame { "" } else { ", in real time" }
+        if args.every_frame {
+            ""
+        } else {
+            ", in real time"
+        }
     ))?;
     let source = SourceArgs::desktop(args.size, args.fps, args.seed);
     let rate = RateArgs {
@@ -139,7 +144,9 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     }
 
-    console.say(&format!("{HEAD}3 of 3{HEAD:#}  decoding it with another program and comparing\n\n"))?;
+    console.say(&format!(
+        "{HEAD}3 of 3{HEAD:#}  decoding it with another program and comparing\n\n"
+    ))?;
     let contact_sheet = directory.join("contact-sheet.png");
     let (decoder, quality) = verify(desktop()?, &encoded, &coded, &contact_sheet, context)?;
     let report = DemoReport {
@@ -172,7 +179,7 @@ fn memory(args: &DemoArgs) -> Memory {
 }
 
 /// The elementary stream, which is judged, and a file for players.
-fn destinations(directory: &Path, codec: Codec) -> Result<Vec<Destination>, Failure> {
+fn destinations(directory: &Path, codec: Codec) -> Result<[Destination; 2], Failure> {
     let (stream, container) = match codec {
         Codec::H264 => ("demo.h264", "demo.mp4"),
         Codec::H265 => ("demo.h265", "demo.mp4"),
@@ -180,8 +187,7 @@ fn destinations(directory: &Path, codec: Codec) -> Result<Vec<Destination>, Fail
         _ => ("demo.ivf", "demo.mp4"),
     };
     let of = |name: &str| Destination::new(&directory.join(name), Some(codec));
-    let _ = container;
-    Ok(vec![of(stream)?])
+    Ok([of(stream)?, of(container)?])
 }
 
 /// Decodes every output and compares the first with the source, frame by frame.
@@ -196,14 +202,19 @@ fn verify(
     let mut outputs = encoded.outputs.iter();
     let stream = outputs.next().ok_or_else(lost)?;
     if !decode::have_ffmpeg() {
-        return Err(Failure::new(Exit::Verification, "no ffmpeg here to decode the stream with")
-            .hint("apt install ffmpeg"));
+        return Err(Failure::new(
+            Exit::Verification,
+            "no ffmpeg here to decode the stream with",
+        )
+        .hint("apt install ffmpeg"));
     }
     let shape = DecodedShape::of(&encoded.stream);
     let mut judge = Judge::new(desktop, &encoded.stream)?;
     let mut decoding = Decoding::ffmpeg(&stream.path, &encoded.stream)?;
     let mut sheet = Sheet::new(encoded.stream.visible);
-    let bar = context.console.progress(Some(coded.len() as u64), "comparing");
+    let bar = context
+        .console
+        .progress(Some(coded.len() as u64), "comparing");
     let mut frame = Vec::with_capacity(shape.bytes());
     let mut part = ("", Duration::ZERO, false);
     let mut numbers = coded.iter();
@@ -212,7 +223,10 @@ fn verify(
             return Err(count_failure(coded.len(), coded.len() + 1));
         };
         if context.interrupt.asked() {
-            return Err(Failure::new(Exit::Interrupted, "interrupted while comparing"));
+            return Err(Failure::new(
+                Exit::Interrupted,
+                "interrupted while comparing",
+            ));
         }
         let mut now = Duration::ZERO;
         judge.advance(number, |step| {
@@ -229,7 +243,14 @@ fn verify(
             let stream = &encoded.stream;
             let what = format!("{}, frame {number}, {:.2} s", part.0, now.as_secs_f64());
             let planes = shape.planes(&frame);
-            sheet.add(judge.desktop(), planes, stream.chroma, stream.color, &what, seen);
+            sheet.add(
+                judge.desktop(),
+                planes,
+                stream.chroma,
+                stream.color,
+                &what,
+                seen,
+            );
         }
         bar.inc(1);
     }
@@ -259,7 +280,9 @@ fn judge(quality: &Quality) -> Result<(), Failure> {
     match quality.psnr_y_db {
         Some(psnr) if psnr < LEAST_PSNR_Y_DB => Err(Failure::new(
             Exit::Verification,
-            format_args!("luma PSNR is {psnr:.1} dB, at least {LEAST_PSNR_Y_DB} are expected of any encoder"),
+            format_args!(
+                "luma PSNR is {psnr:.1} dB, at least {LEAST_PSNR_Y_DB} are expected of any encoder"
+            ),
         )),
         _ => Ok(()),
     }
@@ -301,8 +324,16 @@ fn text(report: &DemoReport) -> String {
     for output in &report.encode.outputs {
         let size = console::bytes(output.bytes);
         // Writing to a string does not fail.
-        let _ = writeln!(out, "  {GOOD}wrote{GOOD:#} {} ({size})", output.path.display());
+        let _ = writeln!(
+            out,
+            "  {GOOD}wrote{GOOD:#} {} ({size})",
+            output.path.display()
+        );
     }
-    let _ = writeln!(out, "  {GOOD}wrote{GOOD:#} {}", report.contact_sheet.display());
+    let _ = writeln!(
+        out,
+        "  {GOOD}wrote{GOOD:#} {}",
+        report.contact_sheet.display()
+    );
     out
 }

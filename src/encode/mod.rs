@@ -5,6 +5,7 @@ pub(crate) mod choose;
 mod container;
 mod file;
 mod ivf;
+#[cfg(feature = "gst")]
 mod mux;
 mod report;
 mod run;
@@ -37,8 +38,10 @@ pub(crate) fn run(args: &EncodeArgs, context: &Context) -> Result<Exit, Failure>
     let destination = Destination::new(&args.output, args.codec)?;
     let console = match destination.path {
         None if context.console.is_json() => {
-            return Err(Failure::usage("--json and --output - both want standard output")
-                .hint("write the stream to a file or a FIFO"));
+            return Err(
+                Failure::usage("--json and --output - both want standard output")
+                    .hint("write the stream to a file or a FIFO"),
+            );
         }
         None => context.console.beside_stream(),
         Some(_) => context.console.clone(),

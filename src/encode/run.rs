@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use scanout_core::encoder::{EncodeError, EncoderConfig, Frame, FrameRate, StageConfig, StreamInfo};
+use scanout_core::encoder::{
+    EncodeError, EncoderConfig, Frame, FrameRate, StageConfig, StreamInfo,
+};
 use scanout_core::session::{
     Session, SessionConfig, SessionError, SessionStats, StreamError, SubmitError,
 };
@@ -183,7 +185,9 @@ fn join(
         // The session's thread holds the queue and does not come back.
         let failure = Failure::new(
             Exit::Encoder,
-            format_args!("the encoder did not finish within {limit:?}: a call into it does not come back"),
+            format_args!(
+                "the encoder did not finish within {limit:?}: a call into it does not come back"
+            ),
         )
         .hint("the output is not complete");
         return (Err(failure), Outcome::default());
