@@ -81,7 +81,11 @@ impl Rate {
 /// The number that `value` stands for; `None` for those that are no numbers.
 fn number(value: Value, config: &EncoderConfig) -> Option<i64> {
     let rate = Rate::of(config);
-    let kbps = |bps: u64| i64::try_from(bps.saturating_add(500) / 1000).unwrap_or(i64::MAX).max(1);
+    let kbps = |bps: u64| {
+        i64::try_from(bps.saturating_add(500) / 1000)
+            .unwrap_or(i64::MAX)
+            .max(1)
+    };
     let bps = |bps: u64| i64::try_from(bps).unwrap_or(i64::MAX);
     let threads = config.threads.map_or(1, std::num::NonZeroU32::get);
     Some(match value {
@@ -239,9 +243,9 @@ impl Plan<'_> {
         self.apply(settings)?;
         match self.config.rate {
             RateControl::ConstantQp { .. } => return Ok(()),
-            RateControl::Variable { .. } if self.row.variable.is_empty() => self.lack(
-                "a peak above the average: the average is held as a constant bit rate",
-            ),
+            RateControl::Variable { .. } if self.row.variable.is_empty() => {
+                self.lack("a peak above the average: the average is held as a constant bit rate")
+            }
             RateControl::Constant { .. } if self.row.constant.is_empty() => {
                 self.lack("a constant bit rate: it is held as an average without a peak above it");
             }
@@ -255,7 +259,8 @@ impl Plan<'_> {
     }
 
     fn lack(&mut self, what: &str) {
-        self.lacking.push(format!("{} has no means for {what}.", self.name));
+        self.lacking
+            .push(format!("{} has no means for {what}.", self.name));
     }
 
     fn group(&mut self, what: &str, settings: &[Setting]) -> Result<(), OpenError> {
