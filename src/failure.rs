@@ -22,13 +22,25 @@ impl Exit {
     pub(crate) const TABLE: [(Self, &'static str); 9] = [
         (Self::Ok, "done"),
         (Self::Internal, "internal error: a defect of scanout"),
-        (Self::Usage, "wrong usage: an option or a value that cannot be"),
+        (
+            Self::Usage,
+            "wrong usage: an option or a value that cannot be",
+        ),
         (Self::Input, "the source cannot be read or is broken"),
         (Self::NoEncoder, "no encoder that does what was asked"),
         (Self::Encoder, "an encoder failed or stopped delivering"),
-        (Self::Output, "the output cannot be written: permission, space, broken pipe"),
-        (Self::Verification, "the demo's stream did not decode to what was encoded"),
-        (Self::Interrupted, "interrupted; the file was finished first"),
+        (
+            Self::Output,
+            "the output cannot be written: permission, space, broken pipe",
+        ),
+        (
+            Self::Verification,
+            "the demo's stream did not decode to what was encoded",
+        ),
+        (
+            Self::Interrupted,
+            "interrupted; the file was finished first",
+        ),
     ];
 
     pub(crate) const fn code(self) -> u8 {
@@ -118,6 +130,9 @@ mod tests {
     #[test]
     fn operating_system_errors_lose_their_number() {
         let error = io::Error::from_raw_os_error(28);
-        assert_eq!(Failure::output("x", &error).line(), "x: no space left on device");
+        assert_eq!(
+            Failure::output("x", &error).line(),
+            "x: no space left on device"
+        );
     }
 }

@@ -47,6 +47,9 @@ pub(super) fn manual(args: &ManArgs, console: &Console) -> Result<Exit, Failure>
     fs::create_dir_all(directory).map_err(|e| Failure::output(directory.display(), &e))?;
     clap_mangen::generate_to(Cli::command(), directory)
         .map_err(|e| Failure::output(directory.display(), &e))?;
-    console.print(&format!("manual pages written to {}\n", directory.display()))?;
+    console.print(&format!(
+        "manual pages written to {}\n",
+        directory.display()
+    ))?;
     Ok(Exit::Ok)
 }

@@ -17,7 +17,12 @@ use crate::{demo, encode, probe, trace};
 /// Turns the frames of a Linux display into an encoded video stream, on
 /// whatever encoder this machine has.
 #[derive(Debug, Parser)]
-#[command(name = "scanout", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "scanout",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 #[command(after_help = generate::exit_codes())]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -148,8 +153,11 @@ fn usage_error(error: &clap::Error, json: bool) -> Result<Exit, (Failure, Consol
             .get_subcommands()
             .map(|c| c.get_name().to_owned())
             .collect();
-        let failure = Failure::usage(format_args!("no command given: one of {}", names.join(", ")))
-            .hint("try 'scanout --help'");
+        let failure = Failure::usage(format_args!(
+            "no command given: one of {}",
+            names.join(", ")
+        ))
+        .hint("try 'scanout --help'");
         return Err((failure, console));
     }
     let text = error.render().to_string();

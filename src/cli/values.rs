@@ -39,7 +39,8 @@ pub(crate) fn check_size(size: Size) -> Result<(), String> {
 
 /// `60`, `29.97` or `30000/1001`.
 pub(crate) fn frame_rate(text: &str) -> Result<FrameRate, String> {
-    let bad = || format!("{text:?} is no frame rate: write 60, 59.94 or 60000/1001 (0.1 to {MAX_FPS})");
+    let bad =
+        || format!("{text:?} is no frame rate: write 60, 59.94 or 60000/1001 (0.1 to {MAX_FPS})");
     let (num, den) = match text.split_once('/') {
         Some((num, den)) => (
             num.parse().map_err(|_| bad())?,
@@ -69,7 +70,9 @@ pub(crate) fn frame_rate(text: &str) -> Result<FrameRate, String> {
 
 /// `10`, `2.5s`, `1500ms` or `3m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("{text:?} is no duration: write seconds, or a number with ms, s or m (up to a day)");
+    let bad = || {
+        format!("{text:?} is no duration: write seconds, or a number with ms, s or m (up to a day)")
+    };
     let (number, unit) = if let Some(number) = text.strip_suffix("ms") {
         (number, 1e-3)
     } else if let Some(number) = text.strip_suffix('s') {
@@ -91,7 +94,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn frames(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(frames @ 1..=100_000_000) => Ok(frames),
-        _ => Err(format!("{text:?} is no number of frames from 1 to 100000000")),
+        _ => Err(format!(
+            "{text:?} is no number of frames from 1 to 100000000"
+        )),
     }
 }
 
@@ -112,7 +117,15 @@ mod tests {
     #[test]
     fn sizes_have_bounds() {
         assert_eq!(size("1366x767").unwrap(), Size::new(1366, 767));
-        for bad in ["0x0", "0x10", "100000x100000", "16385x1", "16384x16384", "a", "-1x4"] {
+        for bad in [
+            "0x0",
+            "0x10",
+            "100000x100000",
+            "16385x1",
+            "16384x16384",
+            "a",
+            "-1x4",
+        ] {
             let error = size(bad).unwrap_err();
             assert!(!error.contains('\n') && error.len() > 20, "{error}");
         }

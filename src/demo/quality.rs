@@ -119,8 +119,13 @@ impl Judge {
         let planes = || {
             let sizes = [size, chroma, chroma];
             let strides = self.layout.planes().iter().map(|plane| plane.stride);
-            let staged = staged.iter().zip(strides).map(|(data, stride)| PlaneView::new(data, stride));
-            let decoded = decoded.iter().map(|(data, stride)| PlaneView::new(data, *stride));
+            let staged = staged
+                .iter()
+                .zip(strides)
+                .map(|(data, stride)| PlaneView::new(data, stride));
+            let decoded = decoded
+                .iter()
+                .map(|(data, stride)| PlaneView::new(data, *stride));
             staged.zip(decoded).zip(sizes)
         };
         let mut errors = [0; 3];

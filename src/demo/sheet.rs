@@ -110,7 +110,6 @@ fn to_bgrx(planes: [(&[u8], usize); 3], size: Size, chroma: Chroma, color: Color
     out
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +121,10 @@ mod tests {
         let planes: [(&[u8], usize); 3] = [(&[63; 4], 2), (&[102], 1), (&[240], 1)];
         let red = to_bgrx(planes, size, Chroma::C420, ColorSpec::DESKTOP);
         for pixel in red.chunks(4) {
-            assert!(pixel[0] <= 2 && pixel[1] <= 2 && pixel[2] >= 253, "{pixel:?}");
+            assert!(
+                pixel[0] <= 2 && pixel[1] <= 2 && pixel[2] >= 253,
+                "{pixel:?}"
+            );
         }
         let planes: [(&[u8], usize); 3] = [(&[235; 4], 2), (&[128], 1), (&[128], 1)];
         let white = to_bgrx(planes, size, Chroma::C420, ColorSpec::DESKTOP);

@@ -33,7 +33,10 @@ impl Backend for Narrowed {
         let mut capabilities = self.backend.capabilities(device)?;
         capabilities.encoders.retain(|encoder| {
             self.codec.is_none_or(|codec| codec == encoder.codec)
-                && self.encoder.as_ref().is_none_or(|name| *name == encoder.name)
+                && self
+                    .encoder
+                    .as_ref()
+                    .is_none_or(|name| *name == encoder.name)
         });
         Ok(capabilities)
     }
@@ -102,8 +105,11 @@ fn narrowed(need: &Need, args: &ChoiceArgs) -> Result<Vec<Box<dyn Backend>>, Fai
     let backends = scanout::backends();
     let names: Vec<_> = backends.iter().map(|b| b.name().to_string()).collect();
     if names.is_empty() {
-        return Err(Failure::new(Exit::NoEncoder, "this scanout was built without any backend")
-            .hint("build it with --features gst"));
+        return Err(Failure::new(
+            Exit::NoEncoder,
+            "this scanout was built without any backend",
+        )
+        .hint("build it with --features gst"));
     }
     if let Some(name) = &args.backend
         && !names.contains(name)
@@ -115,7 +121,11 @@ fn narrowed(need: &Need, args: &ChoiceArgs) -> Result<Vec<Box<dyn Backend>>, Fai
     }
     let narrowed = backends
         .into_iter()
-        .filter(|backend| args.backend.as_ref().is_none_or(|name| name == backend.name().0))
+        .filter(|backend| {
+            args.backend
+                .as_ref()
+                .is_none_or(|name| name == backend.name().0)
+        })
         .map(|backend| {
             Box::new(Narrowed {
                 backend,
@@ -149,14 +159,21 @@ fn nothing_fits(
         .hint("`scanout probe` shows every encoder and what it can do");
     }
     if let Some(gone) = report.unavailable.first() {
-        return fail(format!("backend {} is not available: {}", gone.backend, gone.reason))
-            .hint(packages::HINT_BASE);
+        return fail(format!(
+            "backend {} is not available: {}",
+            gone.backend, gone.reason
+        ))
+        .hint(packages::HINT_BASE);
     }
     match &args.encoder {
         Some(name) => {
-            let failure = fail(format!("--encoder {name}: there is no such encoder for {codec} here"));
+            let failure = fail(format!(
+                "--encoder {name}: there is no such encoder for {codec} here"
+            ));
             match packages::of_element(name) {
-                Some(package) => failure.hint(format_args!("Debian and Ubuntu have it in {package}")),
+                Some(package) => {
+                    failure.hint(format_args!("Debian and Ubuntu have it in {package}"))
+                }
                 None => failure.hint("`scanout probe` lists the encoders by name"),
             }
         }

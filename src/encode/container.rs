@@ -62,14 +62,26 @@ impl Destination {
             .unwrap_or_default();
         let Some((_, container, codecs)) = EXTENSIONS.iter().find(|(name, ..)| *name == extension)
         else {
-            let known: Vec<_> = EXTENSIONS.iter().map(|(name, ..)| format!(".{name}")).collect();
+            let known: Vec<_> = EXTENSIONS
+                .iter()
+                .map(|(name, ..)| format!(".{name}"))
+                .collect();
             return Err(Failure::usage(format_args!(
                 "--output {}: extension {extension:?} names no kind of file",
                 output.display()
             ))
-            .hint(format_args!("one of {}, or - for standard output", known.join(", "))));
+            .hint(format_args!(
+                "one of {}, or - for standard output",
+                known.join(", ")
+            )));
         };
-        let held = || codecs.iter().map(|c| c.name()).collect::<Vec<_>>().join(", ");
+        let held = || {
+            codecs
+                .iter()
+                .map(|c| c.name())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let codec = match (codec, codecs.first()) {
             (Some(codec), _) if codecs.contains(&codec) => codec,
             (None, Some(first)) => *first,
@@ -109,11 +121,19 @@ mod tests {
 
     #[test]
     fn the_extension_decides_container_and_default_codec() {
-        let of = |name: &str, codec| Destination::new(Path::new(name), codec).map(|d| (d.container, d.codec));
+        let of = |name: &str, codec| {
+            Destination::new(Path::new(name), codec).map(|d| (d.container, d.codec))
+        };
         assert_eq!(of("a.h264", None).unwrap(), (Container::Raw, Codec::H264));
         assert_eq!(of("a.IVF", None).unwrap(), (Container::Ivf, Codec::Vp8));
-        assert_eq!(of("a.ivf", Some(Codec::Av1)).unwrap(), (Container::Ivf, Codec::Av1));
-        assert_eq!(of("-", Some(Codec::Vp9)).unwrap(), (Container::Ivf, Codec::Vp9));
+        assert_eq!(
+            of("a.ivf", Some(Codec::Av1)).unwrap(),
+            (Container::Ivf, Codec::Av1)
+        );
+        assert_eq!(
+            of("-", Some(Codec::Vp9)).unwrap(),
+            (Container::Ivf, Codec::Vp9)
+        );
         for (name, codec) in [
             ("a.h264", Some(Codec::Vp8)),
             ("a.mp4", Some(Codec::Vp8)),

@@ -1,5 +1,6 @@
 //! A file that has its name only when it is whole.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -68,9 +69,11 @@ impl Place {
         let partial = match there {
             Some(there) if !there.is_file() => None,
             _ => {
-                let mut name = path.as_os_str().to_owned();
-                name.push(".part");
-                Some(name.into())
+                // The extension stays: muxers go by it.
+                let extension = path.extension().unwrap_or_default();
+                let mut end = OsString::from("part.");
+                end.push(extension);
+                Some(path.with_extension(end))
             }
         };
         Ok(Self {
@@ -92,9 +95,11 @@ impl Place {
         Ok(())
     }
 
-    /// The file will not be whole; nothing worth keeping is in it.
-    pub(super) fn discard(&self) {
-        if let Some(partial) = &self.partial {
+    /// Removes the partial file if nothing is in it.
+    pub(super) fn discard_empty(&self) {
+        if let Some(partial) = &self.partial
+            && fs::metadata(partial).is_ok_and(|file| file.len() == 0)
+        {
             // Best effort: the failure that led here is the one to report.
             let _ = fs::remove_file(partial);
         }
@@ -120,7 +125,9 @@ impl OutputFile {
                     .create(true)
                     .truncate(true)
                     .open(path);
-                Target::File(opened.map_err(|e| Failure::output(path.display(), &e))?)
+                // Told by the name that the user gave.
+                let name = place.path.as_deref().unwrap_or(path);
+                Target::File(opened.map_err(|e| Failure::output(name.display(), &e))?)
             }
         };
         Ok(Self {
@@ -181,7 +188,7 @@ impl Drop for OutputFile {
         if let Some(to) = self.to.take() {
             let _ = to.into_parts();
             if self.written == 0 {
-                self.place.discard();
+                self.place.discard_empty();
             }
         }
     }

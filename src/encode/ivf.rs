@@ -11,7 +11,12 @@ pub(super) const FRAMES_OFFSET: u64 = 24;
 
 /// The header of a file of `frames` frames; `None` for a codec that IVF has no
 /// code for, or a picture that its 16 bits cannot say.
-pub(super) fn header(codec: Codec, size: Size, rate: FrameRate, frames: u32) -> Option<[u8; HEADER_BYTES]> {
+pub(super) fn header(
+    codec: Codec,
+    size: Size,
+    rate: FrameRate,
+    frames: u32,
+) -> Option<[u8; HEADER_BYTES]> {
     let code = match codec {
         Codec::Vp8 => b"VP80",
         Codec::Vp9 => b"VP90",

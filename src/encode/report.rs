@@ -216,11 +216,22 @@ impl EncodeReport {
         out.push_str(&self.stages().render());
         for output in &self.outputs {
             let name = output.path.display();
-            let name = if name.to_string() == "-" { "standard output".to_owned() } else { name.to_string() };
-            writeln!(out, "\n  {GOOD}wrote{GOOD:#} {name} ({})", bytes(output.bytes))?;
+            let name = if name.to_string() == "-" {
+                "standard output".to_owned()
+            } else {
+                name.to_string()
+            };
+            writeln!(
+                out,
+                "\n  {GOOD}wrote{GOOD:#} {name} ({})",
+                bytes(output.bytes)
+            )?;
         }
         if self.interrupted {
-            writeln!(out, "  {WARN}interrupted{WARN:#}: the file is whole up to here")?;
+            writeln!(
+                out,
+                "  {WARN}interrupted{WARN:#}: the file is whole up to here"
+            )?;
         }
         Ok(())
     }
@@ -240,7 +251,11 @@ impl EncodeReport {
                 source.format,
                 source.size,
                 trim(source.frame_rate.as_f64()),
-                if source.realtime { ", in real time" } else { "" }
+                if source.realtime {
+                    ", in real time"
+                } else {
+                    ""
+                }
             ),
         );
         row("memory", source.memory.clone());
@@ -252,7 +267,11 @@ impl EncodeReport {
                 encoder.name,
                 encoder.device,
                 encoder.backend,
-                if encoder.software { ": software, no hardware encoder took part" } else { "" }
+                if encoder.software {
+                    ": software, no hardware encoder took part"
+                } else {
+                    ""
+                }
             ),
         );
         row("because", encoder.why.clone());
@@ -260,14 +279,23 @@ impl EncodeReport {
             let others: Vec<_> = encoder.others.iter().map(|o| o.name.as_str()).collect();
             row("instead of", others.join(", "));
         }
-        row("path", self.times.path.map_or("none".to_owned(), |path| path.to_string()));
+        row(
+            "path",
+            self.times
+                .path
+                .map_or("none".to_owned(), |path| path.to_string()),
+        );
         let stream = &self.stream;
         row(
             "stream",
             format!(
                 "{}{}, {} visible, {} coded, {}",
                 stream.codec,
-                stream.codec_string.as_ref().map(|s| format!(" ({s})")).unwrap_or_default(),
+                stream
+                    .codec_string
+                    .as_ref()
+                    .map(|s| format!(" ({s})"))
+                    .unwrap_or_default(),
                 stream.visible,
                 stream.coded,
                 match stream.chroma {
@@ -325,7 +353,7 @@ impl EncodeReport {
         row(
             "time",
             format!(
-                "{:.2} s{speed}; CPU {:.2} s user, {:.2} s system, {:.2} ms per frame taken",
+                "{:.2} s{speed}; CPU {:.2} s user, {:.2} s system, {:.2} ms per frame taken, drawing the source included",
                 self.wall_s,
                 self.cpu.user_s,
                 self.cpu.system_s,

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use scanout_core::encoder::{EncodeError, EncoderConfig, Frame, FrameRate, StageConfig, StreamInfo};
+use scanout_core::encoder::{
+    EncodeError, EncoderConfig, Frame, FrameRate, StageConfig, StreamInfo,
+};
 use scanout_core::session::{
     Session, SessionConfig, SessionError, SessionStats, StreamError, SubmitError,
 };
@@ -35,6 +37,8 @@ pub(crate) struct Job<'a> {
     pub(crate) frames: Option<u64>,
     pub(crate) realtime: bool,
     pub(crate) skip_unchanged: bool,
+    /// Keep the packets for a look at them.
+    pub(crate) keep: bool,
     pub(super) writers: Vec<Box<dyn StreamWriter>>,
 }
 
@@ -63,6 +67,7 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
         frames,
         realtime,
         skip_unchanged,
+        keep,
         writers,
     } = job;
     let device = &choice.chosen.candidate.device;
@@ -75,7 +80,7 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
     };
     config.skip_unchanged = skip_unchanged;
     let session = Session::start(stager, config).map_err(session_failure)?;
-    let (sink, files) = writer::start(writers)?;
+    let (sink, files) = writer::start(writers, keep)?;
     let stream = session
         .add_stream(encoder, Box::new(sink))
         .map_err(session_failure)?;
@@ -183,7 +188,9 @@ fn join(
         // The session's thread holds the queue and does not come back.
         let failure = Failure::new(
             Exit::Encoder,
-            format_args!("the encoder did not finish within {limit:?}: a call into it does not come back"),
+            format_args!(
+                "the encoder did not finish within {limit:?}: a call into it does not come back"
+            ),
         )
         .hint("the output is not complete");
         return (Err(failure), Outcome::default());

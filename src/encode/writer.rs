@@ -40,8 +40,21 @@ pub(super) fn open(
             frames: 0,
             last: None,
         }),
-        Container::Mp4 | Container::Mkv => super::mux::open(destination, place, rate)?,
+        Container::Mp4 | Container::Mkv => mux(place, rate)?,
     })
+}
+
+#[cfg(feature = "gst")]
+use super::mux::open as mux;
+
+/// Containers are GStreamer's work.
+#[cfg(not(feature = "gst"))]
+fn mux(place: Place, _: FrameRate) -> Result<Box<dyn StreamWriter>, Failure> {
+    let name = place.name();
+    Err(Failure::usage(format_args!(
+        "{name}: this scanout was built without muxers"
+    ))
+    .hint("build it with --features gst, or write a bare stream"))
 }
 
 struct RawWriter {
@@ -69,12 +82,13 @@ struct IvfWriter {
 impl StreamWriter for IvfWriter {
     fn packet(&mut self, stream: &StreamInfo, packet: &Packet) -> Result<(), Failure> {
         if self.frames == 0 {
-            let header = ivf::header(stream.codec, stream.visible, self.rate, 0).ok_or_else(|| {
-                Failure::usage(format_args!(
-                    "IVF holds no {} of {}: sides are at most 65535",
-                    stream.codec, stream.visible
-                ))
-            })?;
+            let header =
+                ivf::header(stream.codec, stream.visible, self.rate, 0).ok_or_else(|| {
+                    Failure::usage(format_args!(
+                        "IVF holds no {} of {}: sides are at most 65535",
+                        stream.codec, stream.visible
+                    ))
+                })?;
             self.file.write(&header)?;
         }
         let time = (packet.timestamp.as_secs_f64() * self.rate.as_f64()).round() as u64;
@@ -82,7 +96,10 @@ impl StreamWriter for IvfWriter {
         let time = self.last.map_or(time, |last| time.max(last + 1));
         self.last = Some(time);
         let size = u32::try_from(packet.bytes.len()).map_err(|_| {
-            Failure::new(Exit::Encoder, format_args!("a packet of {} bytes", packet.bytes.len()))
+            Failure::new(
+                Exit::Encoder,
+                format_args!("a packet of {} bytes", packet.bytes.len()),
+            )
         })?;
         self.file.write(&ivf::frame_header(size, time))?;
         self.file.write(&packet.bytes)?;
@@ -93,7 +110,8 @@ impl StreamWriter for IvfWriter {
 
     fn finish(&mut self) -> Result<u64, Failure> {
         if self.frames > 0 {
-            self.file.patch(ivf::FRAMES_OFFSET, &self.frames.to_le_bytes())?;
+            self.file
+                .patch(ivf::FRAMES_OFFSET, &self.frames.to_le_bytes())?;
         }
         self.file.finish()
     }
@@ -133,19 +151,20 @@ pub(crate) struct Written {
     pub(crate) bytes: Vec<u64>,
     /// Numbers of the source frames that were coded, in order.
     pub(crate) frames: Vec<u64>,
-    /// Every packet of the stream was written.
-    pub(crate) drained: bool,
+    /// The packets themselves, where they were to be kept.
+    pub(crate) packets: Vec<Packet>,
 }
 
 /// Starts the thread that owns `writers`; each gets every packet.
 pub(super) fn start(
     writers: Vec<Box<dyn StreamWriter>>,
+    keep: bool,
 ) -> Result<(QueueSink, WriterThread), Failure> {
     let (queue, packets) = sync_channel(QUEUE);
     let outcome = Arc::new(Mutex::new(Outcome::default()));
     let thread = std::thread::Builder::new()
         .name("scanout-writer".to_owned())
-        .spawn(move || write(writers, &packets))
+        .spawn(move || write(writers, keep, &packets))
         .map_err(|e| Failure::new(Exit::Internal, format_args!("starting a thread: {e}")))?;
     let sink = QueueSink {
         queue: Some(queue),
@@ -157,19 +176,25 @@ pub(super) fn start(
 
 fn write(
     mut writers: Vec<Box<dyn StreamWriter>>,
+    keep: bool,
     packets: &Receiver<Message>,
 ) -> Result<Written, Failure> {
     let mut written = Written::default();
     // The queue closes without `Drained` where the stream failed: what came
     // until then is made a whole file all the same.
-    while let Ok(Message::Packet(message)) = packets.recv().inspect(|message| {
-        written.drained = matches!(message, Message::Drained);
-    }) {
+    while let Ok(Message::Packet(message)) = packets.recv() {
         let (stream, packet) = *message;
         for writer in &mut writers {
             writer.packet(&stream, &packet)?;
         }
         written.frames.push(packet.number);
+        if keep {
+            written.packets.push(packet);
+        }
+    }
+    if written.frames.is_empty() {
+        // A file of nothing is no video: it does not get its name.
+        return Ok(written);
     }
     for writer in &mut writers {
         written.bytes.push(writer.finish()?);

@@ -55,7 +55,9 @@ impl FromStr for Memory {
                 None => (rest, None),
             };
             return match node {
-                "" => Err("gbm: needs a render node, for example gbm:/dev/dri/renderD128".to_owned()),
+                "" => {
+                    Err("gbm: needs a render node, for example gbm:/dev/dri/renderD128".to_owned())
+                }
                 node => Ok(Self::Gbm {
                     node: node.into(),
                     modifier,
@@ -87,7 +89,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Memory>().unwrap().to_string(), text);
         }
-        for bad in ["", "ram", "gbm:", "dumb:", "dma-heap:../x", "gbm:/dev/x:NO_SUCH"] {
+        for bad in [
+            "",
+            "ram",
+            "gbm:",
+            "dumb:",
+            "dma-heap:../x",
+            "gbm:/dev/x:NO_SUCH",
+        ] {
             assert!(bad.parse::<Memory>().is_err(), "{bad}");
         }
     }

@@ -144,7 +144,12 @@ impl Ring {
         let release = Release::new(self.returned.clone(), index as u64);
         let missing = self.history.take(index);
         let (layout, format) = (&self.layout, self.format);
-        let lost = || Failure::new(Exit::Internal, "a buffer that is not of this ring came back");
+        let lost = || {
+            Failure::new(
+                Exit::Internal,
+                "a buffer that is not of this ring came back",
+            )
+        };
         let slot = self.slots.get_mut(index).ok_or_else(lost)?;
         let drawn = slot.draw(|bytes| copy(format, layout, frame, bytes, &missing))?;
         if drawn.is_none() {
@@ -213,8 +218,7 @@ fn slot(
         return Ok(Slot::Process(Arc::new(vec![0; bytes])));
     };
     let allocation = provider.allocate(bytes).map_err(|e| refused(&e))?;
-    let buffer =
-        DmaBuf::import(&[allocation.as_fd()], layout, policy).map_err(|e| refused(&e))?;
+    let buffer = DmaBuf::import(&[allocation.as_fd()], layout, policy).map_err(|e| refused(&e))?;
     let canvas = allocation.into_canvas().map_err(|e| refused(&e))?;
     Ok(Slot::Shared { canvas, buffer })
 }
@@ -311,7 +315,7 @@ mod tests {
         for round in 0..60 {
             let frame = source.next();
             let (buffer, release) = ring.draw(&frame, Duration::from_secs(1)).unwrap();
-            let read = reader.read(&buffer).unwrap();
+            let read = reader.read(&buffer, Duration::from_secs(1)).unwrap();
             for (plane, (seen, drawn)) in read.planes().iter().zip(PLANES).enumerate() {
                 for y in 0..[21, 11][plane] {
                     assert_eq!(

@@ -88,7 +88,9 @@ pub(crate) fn run(args: &ProbeArgs, context: &Context) -> Result<Exit, Failure> 
         probe: report,
         ranking,
     };
-    context.console.result(&probed, |probed| text(probed, args.quick))?;
+    context
+        .console
+        .result(&probed, |probed| text(probed, args.quick))?;
     Ok(if works { Exit::Ok } else { Exit::NoEncoder })
 }
 
@@ -160,27 +162,51 @@ fn write(out: &mut String, probed: &Probed, quick: bool) -> std::fmt::Result {
         out.push('\n');
     }
     if devices.is_empty() {
-        writeln!(out, "{BAD}no encoder is advertised on this machine{BAD:#}\n")?;
+        writeln!(
+            out,
+            "{BAD}no encoder is advertised on this machine{BAD:#}\n"
+        )?;
     }
     for gone in &report.unavailable {
-        let device = gone.device.as_deref().map(|d| format!("/{d}")).unwrap_or_default();
-        writeln!(out, "{WARN}{}{device} is not available{WARN:#}: {}", gone.backend, gone.reason)?;
+        let device = gone
+            .device
+            .as_deref()
+            .map(|d| format!("/{d}"))
+            .unwrap_or_default();
+        writeln!(
+            out,
+            "{WARN}{}{device} is not available{WARN:#}: {}",
+            gone.backend, gone.reason
+        )?;
     }
     if let Some(best) = probed.ranking.as_ref().and_then(|ranking| ranking.first()) {
-        writeln!(out, "{HEAD}best here{HEAD:#}  {} ({}): {}", best.encoder, best.backend, best.why)?;
+        writeln!(
+            out,
+            "{HEAD}best here{HEAD:#}  {} ({}): {}",
+            best.encoder, best.backend, best.why
+        )?;
     }
     if quick {
-        writeln!(out, "{DIM}nothing was tried: run without --quick to see what really works{DIM:#}")?;
+        writeln!(
+            out,
+            "{DIM}nothing was tried: run without --quick to see what really works{DIM:#}"
+        )?;
     }
     let mut packages: Vec<(&str, Vec<&str>)> = Vec::new();
     for missing in &probed.missing {
-        match packages.iter_mut().find(|(package, _)| *package == missing.package) {
+        match packages
+            .iter_mut()
+            .find(|(package, _)| *package == missing.package)
+        {
             Some((_, encoders)) => encoders.push(missing.encoder),
             None => packages.push((missing.package, vec![missing.encoder])),
         }
     }
     if !packages.is_empty() {
-        writeln!(out, "\n{HEAD}not here{HEAD:#}, and what brings it on Debian and Ubuntu (hardware encoders also need the hardware)")?;
+        writeln!(
+            out,
+            "\n{HEAD}not here{HEAD:#}, and what brings it on Debian and Ubuntu (hardware encoders also need the hardware)"
+        )?;
         let mut table = Table::new();
         for (package, encoders) in packages {
             table.row([encoders.join(" "), package.to_owned()]);

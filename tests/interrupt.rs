@@ -1,0 +1,90 @@
+//! Ctrl-C ends a run well: what was coded is a whole file.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use support::{directory, ffprobe, finish, have, have_encoder, scanout};
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args(["-s", name, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+/// An endless run into `out`, which writes to `partial` by now.
+fn started(out: &Path, partial: &Path) -> Child {
+    let args = [
+        "encode",
+        "--size",
+        "320x180",
+        "--realtime",
+        "--json",
+        "--output",
+    ];
+    let child = scanout(args).arg(out).spawn().unwrap();
+    let begun = Instant::now();
+    while !partial.exists() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{}",
+            out.display()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
+
+#[test]
+fn the_first_signal_finishes_the_file() {
+    if !have_encoder("h264") || !have("ffprobe") {
+        return;
+    }
+    for (name, signal_name) in [("x.h264", "INT"), ("x.mp4", "INT"), ("y.h264", "TERM")] {
+        let out = directory("interrupt").join(name);
+        let partial = out.with_file_name(name.replace('.', ".part."));
+        let child = started(&out, &partial);
+        std::thread::sleep(Duration::from_millis(2500));
+        signal(&child, signal_name);
+        let begun = Instant::now();
+        let ran = finish(child);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{name}: {ran:?}");
+        assert_eq!(ran.code, Some(130), "{name}: {ran:?}");
+        let report = ran.json();
+        assert_eq!(report["interrupted"], true, "{name}");
+        let (codec, width, height, frames) = ffprobe(&out);
+        assert_eq!(
+            (codec.as_str(), width, height),
+            ("h264", 320, 180),
+            "{name}"
+        );
+        assert_eq!(Some(frames), report["frames"]["coded"].as_u64(), "{name}");
+        assert!(frames > 5, "{name}: {frames}");
+        assert!(!partial.exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_trace_that_is_interrupted_can_be_read() {
+    let out = directory("interrupt").join("x.y4m");
+    let args = [
+        "trace",
+        "--size",
+        "640x360",
+        "--duration",
+        "1000s",
+        "--output",
+    ];
+    let child = scanout(args).arg(&out).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, "INT");
+    let ran = finish(child);
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    if have("ffprobe") {
+        assert!(ffprobe(&out).3 > 0);
+    }
+}
