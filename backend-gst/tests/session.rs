@@ -1,0 +1,76 @@
+//! A session over real encoders: every frame comes out, sources are let go.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use scanout_core::encoder::{Adjustment, Bitrate, BoxedError, Packet, StageConfig, StreamInfo};
+use scanout_core::geometry::Size;
+use scanout_core::session::{PacketSink, Session, SessionConfig, StreamError};
+use scanout_core::sync::{Release, ReleaseSink, SyncFile};
+use support::*;
+
+#[derive(Clone, Default)]
+struct Kept {
+    numbers: Arc<Mutex<Vec<(u64, bool)>>>,
+    clean: Arc<AtomicUsize>,
+}
+
+impl PacketSink for Kept {
+    fn packet(&mut self, _stream: &StreamInfo, packet: &Packet) -> Result<(), BoxedError> {
+        self.numbers.lock().unwrap().push((packet.number, packet.keyframe));
+        Ok(())
+    }
+
+    fn ended(&mut self, outcome: Result<(), StreamError>) {
+        outcome.unwrap();
+        self.clean.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[derive(Default)]
+struct Released(AtomicUsize);
+
+impl ReleaseSink for Released {
+    fn released(&self, _cookie: u64, _fence: Option<SyncFile>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_session_codes_every_frame_with_every_element() {
+    let size = Size::new(161, 91);
+    for element in installed() {
+        let stager = stager(&StageConfig::new(size));
+        let session = Session::start(stager, SessionConfig::every_frame()).unwrap();
+        let kept = Kept::default();
+        let stream = session
+            .add_stream(config(element), Box::new(kept.clone()))
+            .unwrap();
+        let released = Arc::new(Released::default());
+        for number in 0..40 {
+            if number == 10 {
+                session.request_keyframe(stream).unwrap();
+            }
+            if number == 20 {
+                session
+                    .adjust(stream, Adjustment::bitrate(Bitrate::kbps(500)))
+                    .unwrap();
+            }
+            let release = Release::new(released.clone(), number);
+            session.submit(frame(number, size), release).unwrap();
+        }
+        session.finish(LIMIT).unwrap();
+        let numbers = kept.numbers.lock().unwrap();
+        let mut seen: Vec<u64> = numbers.iter().map(|(number, _)| *number).collect();
+        assert!(seen.is_sorted(), "{element}: {seen:?}");
+        // A keyframe on request may code the picture before a second time.
+        seen.dedup();
+        assert_eq!(seen, (0..40).collect::<Vec<_>>(), "{element}");
+        let keyframes = numbers.iter().filter(|(_, keyframe)| *keyframe).count();
+        assert!(keyframes >= 2, "{element}: {numbers:?}");
+        assert_eq!(kept.clean.load(Ordering::SeqCst), 1, "{element}");
+        assert_eq!(released.0.load(Ordering::SeqCst), 40, "{element}");
+    }
+}
