@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use scanout_core::buffer::{Layout, MemoryImage, SourceBuffer};
 use scanout_core::encoder::{
-    Adjustment, Applied, Backend, Bitrate, Chroma, Codec, EncodeError, Encoder, EncoderConfig,
-    Frame, OpenError, Picture, PictureRequest, QpBounds, RateControl, RateMode, StageConfig,
-    Stager,
+    Adjustment, Applied, Backend, Bitrate, Chroma, Codec, Effort, EncodeError, Encoder,
+    EncoderConfig, Frame, Keyframes, OpenError, Picture, PictureRequest, QpBounds, RateControl,
+    RateMode, StageConfig, Stager,
 };
 use scanout_core::format::Fourcc;
 use scanout_core::geometry::{Damage, Size};
@@ -109,11 +109,73 @@ fn packets_follow_other_quantiser_bounds() {
     }
 }
 
+#[test]
+fn no_effort_and_no_number_of_threads_brings_delay_or_reordering() {
+    for element in installed() {
+        for effort in [Effort::Fastest, Effort::Balanced, Effort::Quality] {
+            for threads in [
+                None,
+                std::num::NonZeroU32::new(1),
+                std::num::NonZeroU32::new(3),
+            ] {
+                let mut stager = stager(&StageConfig::new(SIZE));
+                let mut config = config(element);
+                config.effort = effort;
+                config.threads = threads;
+                let mut encoder = stager.encoder(&config).unwrap();
+                for number in 0..8 {
+                    let picture = stage(&mut *stager, frame(number, SIZE));
+                    // Fails where a packet waits for the next picture.
+                    encode(&mut *encoder, &picture, &PictureRequest::plain()).unwrap();
+                }
+                let info = encoder.stream();
+                assert_eq!(
+                    info.reorder_depth,
+                    Some(0),
+                    "{element} {effort} {threads:?}"
+                );
+                let lacking = &info.not_applied;
+                assert!(
+                    lacking.iter().all(|l| l.contains("rate buffer")),
+                    "{element}: {lacking:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn keyframes_come_at_the_interval_asked_for() {
+    for element in installed() {
+        let mut stager = stager(&StageConfig::new(SIZE));
+        let mut config = config(element);
+        config.keyframes = Keyframes::Every(std::num::NonZeroU32::new(10).unwrap());
+        let mut encoder = stager.encoder(&config).unwrap();
+        let mut keyframes = Vec::new();
+        for number in 0..35 {
+            let picture = stage(&mut *stager, frame(number, SIZE));
+            let packet = encode(&mut *encoder, &picture, &PictureRequest::plain()).unwrap();
+            if packet.keyframe {
+                keyframes.push(number);
+            }
+        }
+        assert_eq!(keyframes[0], 0, "{element}");
+        assert!(
+            keyframes.windows(2).all(|w| w[1] - w[0] <= 10) && keyframes.len() >= 4,
+            "{element}: {keyframes:?}"
+        );
+    }
+}
+
 /// libaom and libvpx are built with assertions, which end the process.
 #[test]
 fn any_bounds_and_quantisers_are_survived() {
     for element in installed() {
-        let max = if codec_of(element).is_annex_b() { 51 } else { 63 };
+        let max = if codec_of(element).is_annex_b() {
+            51
+        } else {
+            63
+        };
         let mut stager = stager(&StageConfig::new(SIZE));
         let mut encoder = stager.encoder(&config(element)).unwrap();
         let mut number = 0;
@@ -125,10 +187,21 @@ fn any_bounds_and_quantisers_are_survived() {
             }
         };
         push(&mut *encoder);
-        for (min, max) in [(0, 10), (max - 5, max), (0, max), (30, 30), (max, max), (0, 0)] {
-            encoder.adjust(&Adjustment::qp(QpBounds { min, max })).unwrap();
+        for (min, max) in [
+            (0, 10),
+            (max - 5, max),
+            (0, max),
+            (30, 30),
+            (max, max),
+            (0, 0),
+        ] {
+            encoder
+                .adjust(&Adjustment::qp(QpBounds { min, max }))
+                .unwrap();
             push(&mut *encoder);
-            encoder.adjust(&Adjustment::bitrate(Bitrate::kbps(100))).unwrap();
+            encoder
+                .adjust(&Adjustment::bitrate(Bitrate::kbps(100)))
+                .unwrap();
             push(&mut *encoder);
         }
         let inverted = encoder.adjust(&Adjustment::qp(QpBounds { min: 40, max: 20 }));

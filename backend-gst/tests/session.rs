@@ -19,7 +19,10 @@ struct Kept {
 
 impl PacketSink for Kept {
     fn packet(&mut self, _stream: &StreamInfo, packet: &Packet) -> Result<(), BoxedError> {
-        self.numbers.lock().unwrap().push((packet.number, packet.keyframe));
+        self.numbers
+            .lock()
+            .unwrap()
+            .push((packet.number, packet.keyframe));
         Ok(())
     }
 
