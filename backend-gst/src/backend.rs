@@ -117,10 +117,11 @@ fn node(found: &Found) -> Option<PathBuf> {
     let element = found.factory.create().build().ok()?;
     ["device-path", "device"].into_iter().find_map(|property| {
         let spec = element.find_property(property)?;
-        (spec.value_type() == glib::Type::STRING && spec.flags().contains(glib::ParamFlags::READABLE))
-            .then(|| element.property::<Option<String>>(property))
-            .flatten()
-            .map(PathBuf::from)
+        (spec.value_type() == glib::Type::STRING
+            && spec.flags().contains(glib::ParamFlags::READABLE))
+        .then(|| element.property::<Option<String>>(property))
+        .flatten()
+        .map(PathBuf::from)
     })
 }
 
@@ -261,10 +262,12 @@ impl Backend for GstBackend {
 
     fn capabilities(&self, device: &Device) -> Result<Capabilities, BackendError> {
         let found = found();
-        let elements = found.get(&device.id).ok_or_else(|| BackendError::NoDevice {
-            backend: "gst",
-            id: device.id.clone(),
-        })?;
+        let elements = found
+            .get(&device.id)
+            .ok_or_else(|| BackendError::NoDevice {
+                backend: "gst",
+                id: device.id.clone(),
+            })?;
         let mut capabilities = Capabilities::default();
         capabilities.encoders = elements.iter().map(Found::caps).collect();
         if device.id == CPU {
@@ -350,4 +353,44 @@ fn imports() -> Vec<ImportFormat> {
             ImportFormat::new(info.fourcc, Modifier::LINEAR, planes, PathClass::Software)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_property_and_nick_of_an_installed_element_exists_with_its_type() {
+        gstreamer::init().unwrap();
+        let mut checked = 0;
+        for row in elements::table() {
+            if gstreamer::ElementFactory::find(row.name).is_none() {
+                eprintln!(
+                    "SKIPPED: {} is not installed, its row is untested",
+                    row.name
+                );
+                continue;
+            }
+            assert_eq!(missing(row, row.name).unwrap(), Vec::<String>::new());
+            checked += 1;
+        }
+        eprintln!("{checked} rows checked");
+        assert!(checked > 0, "no encoder element is installed");
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_the_installed_element_is_noticed() {
+        gstreamer::init().unwrap();
+        let Some(row) = elements::find("vp8enc") else {
+            panic!("no row for vp8enc");
+        };
+        if gstreamer::ElementFactory::find("identity").is_some() {
+            let missing = missing(row, "identity").unwrap();
+            assert!(
+                missing.iter().any(|m| m.contains("deadline")),
+                "{missing:?}"
+            );
+        }
+        assert!(missing(row, "no-such-element").is_err());
+    }
 }

@@ -242,7 +242,10 @@ impl Decoder {
     fn frame(&self, unit: &Unit) -> Result<DecodedFrame, DecodeError> {
         let unexpected = || DecodeError::Format {
             decoder: self.name.clone(),
-            seen: unit.caps.as_ref().map_or_else(String::new, ToString::to_string),
+            seen: unit
+                .caps
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
         };
         let caps = unit.caps.as_ref().ok_or_else(unexpected)?;
         let info = video::VideoInfo::from_caps(caps).map_err(|_| unexpected())?;

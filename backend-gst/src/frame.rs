@@ -14,7 +14,9 @@ impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         // An empty slice where the surface is another backend's: `wrap` has
         // made sure that it is not.
-        self.0.surface::<HostSurface>().map_or(&[], HostSurface::bytes)
+        self.0
+            .surface::<HostSurface>()
+            .map_or(&[], HostSurface::bytes)
     }
 }
 
@@ -67,6 +69,14 @@ pub(crate) fn colorimetry(color: ColorSpec, codec: Codec) -> video::VideoColorim
     video::VideoColorimetry::new(range, matrix, transfer, primaries)
 }
 
+/// What GStreamer calls the position of `color`'s chroma.
+pub(crate) const fn chroma_site(color: ColorSpec) -> &'static str {
+    match color.chroma_site {
+        ChromaSite::Left => "mpeg2",
+        ChromaSite::Center => "jpeg",
+    }
+}
+
 /// Caps of raw pictures; `None` for a picture format that GStreamer has not.
 pub(crate) fn caps(
     layout: &PictureLayout,
@@ -89,11 +99,7 @@ pub(crate) fn caps(
         .field("interlace-mode", "progressive")
         .field("colorimetry", colorimetry(color, codec).to_string());
     if layout.format().is_subsampled() {
-        let site = match color.chroma_site {
-            ChromaSite::Left => "mpeg2",
-            ChromaSite::Center => "jpeg",
-        };
-        caps = caps.field("chroma-site", site);
+        caps = caps.field("chroma-site", chroma_site(color));
     }
     Some(caps.build())
 }

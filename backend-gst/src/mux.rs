@@ -38,7 +38,9 @@ pub enum MuxError {
         codec: Codec,
     },
     /// An element is not installed.
-    #[error("GStreamer element {element} is missing: install the package {package} (Debian, Ubuntu)")]
+    #[error(
+        "GStreamer element {element} is missing: install the package {package} (Debian, Ubuntu)"
+    )]
     Missing {
         /// Which one.
         element: &'static str,
@@ -162,7 +164,10 @@ fn coded_caps(stream: &StreamInfo, rate: FrameRate) -> gstreamer::Caps {
         .field(
             "colorimetry",
             frame::colorimetry(stream.color, stream.codec).to_string(),
-        );
+        )
+        // For 4:4:4 too, where it means nothing: mp4mux of 1.22 reads it
+        // unasked and crashes on VP9 caps without it.
+        .field("chroma-site", frame::chroma_site(stream.color));
     caps = match stream.codec {
         Codec::H264 | Codec::H265 => caps
             .field("stream-format", "byte-stream")
@@ -299,7 +304,9 @@ impl Muxer {
         let writable = buffer.make_mut();
         writable.set_pts(time);
         writable.set_dts(time);
-        writable.set_duration(gstreamer::ClockTime::from_nseconds(nanoseconds(self.interval)));
+        writable.set_duration(gstreamer::ClockTime::from_nseconds(nanoseconds(
+            self.interval,
+        )));
         if !packet.keyframe {
             writable.set_flags(gstreamer::BufferFlags::DELTA_UNIT);
         }

@@ -288,7 +288,10 @@ impl Pipeline {
         }
         Err(match self.output.take_error() {
             Some(error) => build_error("starting a GStreamer pipeline", error),
-            None => build_error("starting a GStreamer pipeline", "an element refused to start"),
+            None => build_error(
+                "starting a GStreamer pipeline",
+                "an element refused to start",
+            ),
         })
     }
 }
@@ -323,5 +326,76 @@ fn on_message(output: &Output, message: &gstreamer::Message, niceness: i32) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_that_fails_in_mid_run_is_an_error_with_its_words() {
+        gstreamer::init().unwrap();
+        let identity = gstreamer::ElementFactory::make("identity")
+            .property("error-after", 2i32)
+            .build()
+            .unwrap();
+        let caps = gstreamer::Caps::builder("video/x-raw").build();
+        let event = Arc::new(EventFd::new().unwrap());
+        let pipeline =
+            Pipeline::to_units(source(&caps), &[identity], &caps, Arc::clone(&event), 0).unwrap();
+        pipeline.start_within(Duration::from_secs(5)).unwrap();
+        for _ in 0..3 {
+            let _ = pipeline.source.push_buffer(gstreamer::Buffer::new());
+        }
+        assert!(pipeline.output.wait_end(Duration::from_secs(5)));
+        let error = pipeline.output.take_error().unwrap();
+        assert_eq!(error.element, "identity0");
+        assert!(event.drain(), "the wake was not raised");
+        assert!(error.to_string().contains("identity0: "), "{error}");
+        assert!(pipeline.output.take_error().is_none());
+    }
+
+    #[test]
+    fn streaming_threads_run_at_the_nice_value_asked_for() {
+        gstreamer::init().unwrap();
+        let identity = gstreamer::ElementFactory::make("identity").build().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let pad = identity.static_pad("src").unwrap();
+        pad.add_probe(gstreamer::PadProbeType::BUFFER, move |_, _| {
+            let _ = tell.send(rustix::process::getpriority_process(None));
+            gstreamer::PadProbeReturn::Ok
+        });
+        let caps = gstreamer::Caps::builder("video/x-raw").build();
+        let event = Arc::new(EventFd::new().unwrap());
+        let pipeline = Pipeline::to_units(source(&caps), &[identity], &caps, event, 7).unwrap();
+        pipeline.start_within(Duration::from_secs(5)).unwrap();
+        pipeline
+            .source
+            .push_buffer(gstreamer::Buffer::new())
+            .unwrap();
+        let own = rustix::process::getpriority_process(None).unwrap();
+        assert_eq!(
+            told.recv_timeout(Duration::from_secs(5)).unwrap(),
+            Ok(7.max(own))
+        );
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
+    }
+
+    #[test]
+    fn a_pipeline_that_cannot_start_says_why() {
+        gstreamer::init().unwrap();
+        let sink = gstreamer::ElementFactory::make("filesink")
+            .property("location", "/no/such/folder/file")
+            .build()
+            .unwrap();
+        let caps = gstreamer::Caps::builder("video/x-raw").build();
+        let output = Arc::new(Output::new(Arc::new(EventFd::new().unwrap())));
+        let pipeline = Pipeline::link(source(&caps), &[sink], output, 0).unwrap();
+        let error = pipeline.start_within(Duration::from_secs(5)).unwrap_err();
+        assert!(
+            error.to_string().contains("/no/such/folder/file"),
+            "{error}"
+        );
     }
 }

@@ -118,7 +118,12 @@ pub(crate) fn set(
     property: &str,
     literal: Literal<'_>,
 ) -> Result<(), PropertyError> {
-    let value = value_for(element.object_class(), &factory_name(element), property, literal)?;
+    let value = value_for(
+        element.object_class(),
+        &factory_name(element),
+        property,
+        literal,
+    )?;
     element.set_property_from_value(property, &value);
     Ok(())
 }

@@ -81,7 +81,11 @@ impl Rate {
 /// The number that `value` stands for; `None` for those that are no numbers.
 fn number(value: Value, config: &EncoderConfig) -> Option<i64> {
     let rate = Rate::of(config);
-    let kbps = |bps: u64| i64::try_from(bps.saturating_add(500) / 1000).unwrap_or(i64::MAX).max(1);
+    let kbps = |bps: u64| {
+        i64::try_from(bps.saturating_add(500) / 1000)
+            .unwrap_or(i64::MAX)
+            .max(1)
+    };
     let bps = |bps: u64| i64::try_from(bps).unwrap_or(i64::MAX);
     let threads = config.threads.map_or(1, std::num::NonZeroU32::get);
     Some(match value {
@@ -182,27 +186,35 @@ pub(crate) fn check_bounds(row: &Element, config: &EncoderConfig) -> Result<(), 
     Ok(())
 }
 
-/// Sets again what follows the bit rate and the bounds, while the element plays.
-pub(crate) fn reconfigure(
+/// A property with its new value.
+pub(crate) type LiveValue = (&'static str, i64);
+
+/// What of an element that plays follows the bit rate and the bounds, checked
+/// to fit.
+pub(crate) fn live_values(
     element: &gstreamer::Element,
     row: &Element,
     config: &EncoderConfig,
-) -> Result<(), PropertyError> {
+) -> Result<Vec<LiveValue>, PropertyError> {
     let bounds = config.rate.qp_bounds().map_or(&[][..], |_| row.qp_bounds);
     let rate = rate_settings(row, config).unwrap_or(&[]);
-    let live = rate
-        .iter()
+    rate.iter()
         .chain(row.window)
         .filter(|s| s.value.follows_bitrate())
-        .chain(bounds);
-    for setting in live {
-        if let (Place::Property(property), Some(value)) =
-            (setting.place, number(setting.value, config))
-        {
-            property::set(element, property, Literal::Int(value))?;
-        }
-    }
-    Ok(())
+        .chain(bounds)
+        .filter_map(
+            |setting| match (setting.place, number(setting.value, config)) {
+                (Place::Property(property), Some(value)) => Some((property, value)),
+                _ => None,
+            },
+        )
+        .map(|(property, value)| {
+            let name = property::factory_name(element);
+            let literal = Literal::Int(value);
+            property::value_for(element.object_class(), &name, property, literal)?;
+            Ok((property, value))
+        })
+        .collect()
 }
 
 /// The settings of the rate mode, or of the nearest one that the row has.
@@ -239,9 +251,9 @@ impl Plan<'_> {
         self.apply(settings)?;
         match self.config.rate {
             RateControl::ConstantQp { .. } => return Ok(()),
-            RateControl::Variable { .. } if self.row.variable.is_empty() => self.lack(
-                "a peak above the average: the average is held as a constant bit rate",
-            ),
+            RateControl::Variable { .. } if self.row.variable.is_empty() => {
+                self.lack("a peak above the average: the average is held as a constant bit rate")
+            }
             RateControl::Constant { .. } if self.row.constant.is_empty() => {
                 self.lack("a constant bit rate: it is held as an average without a peak above it");
             }
@@ -255,7 +267,8 @@ impl Plan<'_> {
     }
 
     fn lack(&mut self, what: &str) {
-        self.lacking.push(format!("{} has no means for {what}.", self.name));
+        self.lacking
+            .push(format!("{} has no means for {what}.", self.name));
     }
 
     fn group(&mut self, what: &str, settings: &[Setting]) -> Result<(), OpenError> {

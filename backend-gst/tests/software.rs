@@ -51,11 +51,21 @@ fn round_trip(element: &str, size: Size, chroma: Chroma, count: u64) {
     };
     let decoded = ffmpeg_decode(&path, pix_fmt);
     let bytes = pictures[0].len();
-    assert_eq!(decoded.len(), bytes * count as usize, "{element}: frames of {told}");
+    assert_eq!(
+        decoded.len(),
+        bytes * count as usize,
+        "{element}: frames of {told}"
+    );
     for (number, (seen, sent)) in decoded.chunks_exact(bytes).zip(&pictures).enumerate() {
         let luma = (told.width * told.height) as usize;
-        let db = [psnr(&seen[..luma], &sent[..luma]), psnr(&seen[luma..], &sent[luma..])];
-        assert!(db[0] > 26.0 && db[1] > 26.0, "{element}: frame {number} at {db:.1?} dB");
+        let db = [
+            psnr(&seen[..luma], &sent[..luma]),
+            psnr(&seen[luma..], &sent[luma..]),
+        ];
+        assert!(
+            db[0] > 26.0 && db[1] > 26.0,
+            "{element}: frame {number} at {db:.1?} dB"
+        );
     }
 }
 

@@ -62,7 +62,11 @@ impl Family {
             Self::Va => &["memory:VAMemory", "memory:DMABuf", "memory:SystemMemory"],
             Self::Msdk => &["memory:DMABuf", "memory:VAMemory", "memory:SystemMemory"],
             Self::Qsv => &["memory:VAMemory", "memory:SystemMemory"],
-            Self::Nvcodec => &["memory:CUDAMemory", "memory:GLMemory", "memory:SystemMemory"],
+            Self::Nvcodec => &[
+                "memory:CUDAMemory",
+                "memory:GLMemory",
+                "memory:SystemMemory",
+            ],
             Self::V4l2 => &["memory:DMABuf", "memory:SystemMemory"],
             Self::Vulkan => &["memory:VulkanImage"],
         }
@@ -309,8 +313,7 @@ pub(crate) fn generic_name(name: &str) -> Option<(String, String)> {
     if let Some(rest) = name.strip_prefix("varenderD") {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, codec) = rest.split_at_checked(digits)?;
-        return (!number.is_empty())
-            .then(|| (format!("va{codec}"), format!("renderD{number}")));
+        return (!number.is_empty()).then(|| (format!("va{codec}"), format!("renderD{number}")));
     }
     // Others: `device` + number before `enc`
     let (head, tail) = name.split_once("device")?;
@@ -334,9 +337,7 @@ mod tests {
                 element.name
             );
             assert!(!element.package.is_empty(), "{}", element.name);
-            let uses_keys = element
-                .settings()
-                .any(|s| matches!(s.place, Place::Key(_)));
+            let uses_keys = element.settings().any(|s| matches!(s.place, Place::Key(_)));
             assert_eq!(uses_keys, element.options.is_some(), "{}", element.name);
             assert_eq!(
                 table().filter(|e| e.name == element.name).count(),
@@ -351,7 +352,13 @@ mod tests {
     fn elements_of_further_devices_are_found_by_their_first_devices_row() {
         assert_eq!(find("varenderD129h264enc").unwrap().name, "vah264enc");
         assert_eq!(find("nvh264device1enc").unwrap().name, "nvh264enc");
-        for strange in ["varenderDh264enc", "varenderD1", "device", "", "varenderD129é"] {
+        for strange in [
+            "varenderDh264enc",
+            "varenderD1",
+            "device",
+            "",
+            "varenderD129é",
+        ] {
             assert!(find(strange).is_none(), "{strange}");
         }
     }

@@ -12,9 +12,7 @@ const NEVER: i64 = 1 << 30;
 
 const BOTH: &[Chroma] = &[Chroma::C420, Chroma::C444];
 
-pub(super) const ELEMENTS: &[Element] = &[
-    X264, OPENH264, X265, SVTAV1, AOM, RAV1E, VP8, VP9,
-];
+pub(super) const ELEMENTS: &[Element] = &[X264, OPENH264, X265, SVTAV1, AOM, RAV1E, VP8, VP9];
 
 const X264: Element = Element {
     name: "x264enc",
@@ -131,14 +129,8 @@ const X265: Element = Element {
         // Not `repeat-headers`: the element of 1.22 writes broken units with it.
         // Keyframes get their parameter sets from us.
     ],
-    constant_qp: &[
-        set("qp", Value::Qp),
-        key("ipratio", Value::Text("1.0")),
-    ],
-    constant: &[
-        set("bitrate", Value::Kbps),
-        key("vbv-maxrate", Value::Kbps),
-    ],
+    constant_qp: &[set("qp", Value::Qp), key("ipratio", Value::Text("1.0"))],
+    constant: &[set("bitrate", Value::Kbps), key("vbv-maxrate", Value::Kbps)],
     variable: &[
         set("bitrate", Value::Kbps),
         key("vbv-maxrate", Value::PeakKbps),
@@ -175,10 +167,7 @@ const SVTAV1: Element = Element {
         key("aq-mode", Value::Int(0)),
         key("qp", Value::Qp),
     ],
-    constant: &[
-        key("rc", Value::Int(2)),
-        set("target-bitrate", Value::Kbps),
-    ],
+    constant: &[key("rc", Value::Int(2)), set("target-bitrate", Value::Kbps)],
     variable: &[
         key("rc", Value::Int(1)),
         set("target-bitrate", Value::Kbps),

@@ -80,7 +80,11 @@ pub fn frame(number: u64, size: Size) -> Frame {
                 [32, 64, 240]
             } else if y > height * 3 / 4 {
                 // Text-like detail in the lower quarter.
-                if (x / 2 + y / 3) % 2 == 0 { [250; 3] } else { [20; 3] }
+                if (x / 2 + y / 3) % 2 == 0 {
+                    [250; 3]
+                } else {
+                    [20; 3]
+                }
             } else {
                 [
                     (x * 200 / width) as u8,
@@ -182,7 +186,11 @@ pub fn samples(picture: &Picture, size: Size) -> Vec<u8> {
     let layout: &PictureLayout = surface.layout();
     let mut out = Vec::new();
     for (index, plane) in layout.planes().iter().enumerate() {
-        let sub = if index > 0 && layout.format().is_subsampled() { 2 } else { 1 };
+        let sub = if index > 0 && layout.format().is_subsampled() {
+            2
+        } else {
+            1
+        };
         let (width, height) = (size.width.div_ceil(sub), size.height.div_ceil(sub));
         for y in 0..height as usize {
             let start = plane.offset + y * plane.stride;
@@ -247,7 +255,8 @@ pub fn write_stream(path: &Path, codec: Codec, size: Size, packets: &[Packet]) {
     header.extend_from_slice(&[0; 4]);
     file.write_all(&header).unwrap();
     for (index, packet) in packets.iter().enumerate() {
-        file.write_all(&(packet.bytes.len() as u32).to_le_bytes()).unwrap();
+        file.write_all(&(packet.bytes.len() as u32).to_le_bytes())
+            .unwrap();
         file.write_all(&(index as u64).to_le_bytes()).unwrap();
         file.write_all(&packet.bytes).unwrap();
     }
@@ -258,7 +267,15 @@ pub fn ffmpeg_decode(path: &Path, pix_fmt: &str) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-v", "warning", "-xerror", "-err_detect", "explode", "-i"])
         .arg(path)
-        .args(["-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", pix_fmt, "-"])
+        .args([
+            "-vsync",
+            "passthrough",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            pix_fmt,
+            "-",
+        ])
         .stdin(Stdio::null())
         .output()
         .expect("ffmpeg is installed");
@@ -284,6 +301,10 @@ pub fn ffprobe(path: &Path, entries: &str) -> String {
         .output()
         .expect("ffprobe is installed");
     assert!(output.status.success());
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -1,26 +1,28 @@
 //! One encoder element as a [`scanout_core::encoder::Encoder`].
 
-use std::collections::VecDeque;
+mod change;
+mod running;
+
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gstreamer::prelude::*;
 use gstreamer_video::UpstreamForceKeyUnitEvent;
-use scanout_core::color::ColorSpec;
-use scanout_core::convert::PictureLayout;
 use scanout_core::encoder::{
-    Adjustment, Applied, BytesPool, Chroma, EncodeError, Encoder, EncoderConfig, FrameTimes,
-    OpenError, Packet, Picture, PictureId, PictureRequest, QpBounds, RateControl, StreamInfo,
+    Adjustment, Applied, BytesPool, EncodeError, Encoder, EncoderConfig, OpenError, Packet,
+    Picture, PictureId, PictureRequest, RateControl, StreamInfo,
 };
 use scanout_core::geometry::Size;
 use scanout_core::sync::EventFd;
 
-use crate::elements::{Element, Live};
+use crate::elements::{Element, Family, Live};
 use crate::frame::{self, WrapError};
 use crate::headers::Headers;
-use crate::pipeline::{ElementError, Pipeline, Unit, build_error};
-use crate::{property, settings};
+use crate::pipeline::{ElementError, Unit};
+use crate::settings;
+pub(crate) use running::Input;
+use running::{Inside, Running, build};
 
 /// Pictures inside at a time: one being coded and the next, so that the
 /// element never waits for the caller; a third would only be older.
@@ -29,48 +31,6 @@ const DEPTH: usize = 2;
 /// A software element starts within milliseconds, a driver on a cold card
 /// within two seconds.
 const START_LIMIT: Duration = Duration::from_secs(5);
-
-/// How the pictures given to an encoder look, and how its threads run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Input {
-    pub(crate) layout: PictureLayout,
-    pub(crate) color: ColorSpec,
-    pub(crate) chroma: Chroma,
-    pub(crate) niceness: i32,
-}
-
-/// A picture inside, until its packet is out.
-#[derive(Clone, Copy, Debug)]
-struct Inside {
-    pts: gstreamer::ClockTime,
-    picture: PictureId,
-    number: u64,
-    timestamp: Duration,
-    times: FrameTimes,
-    keyframe: bool,
-}
-
-/// A pipeline with the pictures inside it.
-#[derive(Debug)]
-struct Running {
-    pipeline: Pipeline,
-    element: gstreamer::Element,
-    inside: VecDeque<Inside>,
-    /// Pictures given before the pipeline plays.
-    early: VecDeque<gstreamer::Buffer>,
-}
-
-impl Running {
-    /// Hands on what came too early, once the pipeline plays.
-    fn catch_up(&mut self) -> Result<(), gstreamer::FlowError> {
-        while self.pipeline.output.started() == Some(true)
-            && let Some(buffer) = self.early.pop_front()
-        {
-            self.pipeline.source.push_buffer(buffer)?;
-        }
-        Ok(())
-    }
-}
 
 /// One encoder element with its pipeline.
 #[derive(Debug)]
@@ -193,7 +153,9 @@ impl GstEncoder {
         // Rounded up, so that the library's own division gives the slot again.
         let nanoseconds = (u128::from(slot) * den).div_ceil(num);
         gstreamer::ClockTime::from_nseconds(
-            u64::try_from(nanoseconds).unwrap_or(u64::MAX - 1).min(u64::MAX / 2),
+            u64::try_from(nanoseconds)
+                .unwrap_or(u64::MAX - 1)
+                .min(u64::MAX / 2),
         )
     }
 
@@ -317,7 +279,10 @@ impl GstEncoder {
             .buffer
             .map_readable()
             .map_err(|error| self.bad_stream(error))?;
-        let marked = !unit.buffer.flags().contains(gstreamer::BufferFlags::DELTA_UNIT);
+        let marked = !unit
+            .buffer
+            .flags()
+            .contains(gstreamer::BufferFlags::DELTA_UNIT);
         let keyframe = match self.headers.is_keyframe(&map) {
             Ok(keyframe) => keyframe,
             Err(error) => return Err(self.bad_stream(error)),
@@ -337,7 +302,8 @@ impl GstEncoder {
             Ok(bytes) => bytes,
             Err(error) => return Err(self.bad_stream(error)),
         };
-        if !self.described {
+        // What a retiring pipeline delivers was described before.
+        if !old && !self.described {
             if let Err(error) = self.headers.describe(&bytes, &mut self.info) {
                 return Err(self.bad_stream(error));
             }
@@ -353,70 +319,11 @@ impl GstEncoder {
         )))
     }
 
-    /// The configuration after `change`; an error where it makes no sense.
-    fn changed(&self, change: &Adjustment) -> Result<EncoderConfig, EncodeError> {
-        let mut config = self.config.clone();
-        if let Some(rate) = change.frame_rate {
-            config.frame_rate = rate;
-        }
-        config.rate = match config.rate {
-            RateControl::ConstantQp { qp } => {
-                if change.bitrate.is_some() {
-                    return Err(self.unsupported(
-                        "another bit rate",
-                        format!("it holds the quantiser at {qp}"),
-                    ));
-                }
-                match change.qp {
-                    None => RateControl::ConstantQp { qp },
-                    Some(QpBounds { min, max }) if min == max => RateControl::ConstantQp { qp: min },
-                    Some(QpBounds { min, max }) => {
-                        return Err(self.unsupported(
-                            "quantiser bounds",
-                            format!("{min} to {max}, while it holds one quantiser"),
-                        ));
-                    }
-                }
-            }
-            RateControl::Constant {
-                bitrate,
-                window,
-                qp,
-            } => RateControl::Constant {
-                bitrate: change.bitrate.unwrap_or(bitrate),
-                window,
-                qp: change.qp.or(qp),
-            },
-            RateControl::Variable {
-                target,
-                peak,
-                window,
-                qp,
-            } => {
-                let new = change.bitrate.unwrap_or(target);
-                // The peak keeps its ratio to the average.
-                let ratio = u128::from(peak.as_bps()) * u128::from(new.as_bps())
-                    / u128::from(target.as_bps().max(1));
-                RateControl::Variable {
-                    target: new,
-                    peak: scanout_core::encoder::Bitrate::bps(
-                        u64::try_from(ratio).unwrap_or(u64::MAX),
-                    ),
-                    window,
-                    qp: change.qp.or(qp),
-                }
-            }
-            other => other,
-        };
-        settings::check_bounds(self.row, &config)
-            .map_err(|error| self.unsupported("that change", error.to_string()))?;
-        Ok(config)
-    }
-
     /// Says that no picture follows, as soon as the pipeline can hear it.
     fn finish_input(&mut self) -> Result<(), EncodeError> {
         if !self.draining
             || self.input_finished
+            || holds_nothing_back(self.row)
             || self.current.pipeline.output.started().is_none()
             || !self.current.early.is_empty()
         {
@@ -445,7 +352,8 @@ impl GstEncoder {
             build(self.row, &self.name, &config, &self.input, &self.event).map_err(refused)?;
         next.pipeline.start().map_err(refused)?;
         let old = std::mem::replace(&mut self.current, next);
-        if !old.inside.is_empty() && old.pipeline.source.end_of_stream().is_ok() {
+        let delivers = holds_nothing_back(self.row) || old.pipeline.source.end_of_stream().is_ok();
+        if !old.inside.is_empty() && delivers {
             self.retiring = Some(old);
         }
         self.info.not_applied = not_applied;
@@ -456,110 +364,16 @@ impl GstEncoder {
     }
 }
 
+/// True of elements that are proven to deliver each picture before the next
+/// comes. They need no end of stream, which openh264enc would comment on
+/// stderr.
+fn holds_nothing_back(row: &Element) -> bool {
+    row.family == Family::Software
+}
+
 fn headers(row: &Element, size: Size, input: &Input) -> Headers {
-    let in_order = row.family == crate::elements::Family::Software;
+    let in_order = holds_nothing_back(row);
     Headers::new(row.codec, size, input.chroma, input.color, in_order)
-}
-
-/// Builds the pipeline of an element, not started.
-fn build(
-    row: &'static Element,
-    name: &str,
-    config: &EncoderConfig,
-    input: &Input,
-    event: &Arc<EventFd>,
-) -> Result<(Running, settings::NotApplied), OpenError> {
-    let element = gstreamer::ElementFactory::make(name)
-        .build()
-        .map_err(|cause| OpenError::NoSuchEncoder {
-            name: name.to_owned(),
-            reason: cause.to_string(),
-        })?;
-    let mut not_applied = settings::configure(&element, row, config)?;
-    if !row.chroma.contains(&input.chroma) {
-        return Err(OpenError::Unsupported {
-            encoder: name.to_owned(),
-            what: "that chroma format",
-            detail: format!("{}", input.chroma),
-        });
-    }
-    let size = frame::told_size(&input.layout, row.codec);
-    let caps = frame::caps(&input.layout, size, input.color, row.codec, config.frame_rate).ok_or_else(|| {
-        build_error(
-            "describing pictures",
-            format!("no caps for {:?}", input.layout.format()),
-        )
-    })?;
-    check_input(&element, name, &caps, size)?;
-    let output = output_caps(&element, row);
-    if property::set(&element, "qos", property::Literal::Bool(false)).is_err() {
-        not_applied.push(format!("{name} may skip pictures when it is late."));
-    }
-    let pipeline = Pipeline::to_units(
-        crate::pipeline::source(&caps),
-        std::slice::from_ref(&element),
-        &output,
-        Arc::clone(event),
-        input.niceness,
-    )?;
-    let running = Running {
-        pipeline,
-        element,
-        inside: VecDeque::with_capacity(DEPTH),
-        early: VecDeque::new(),
-    };
-    Ok((running, not_applied))
-}
-
-/// Compares the pictures with the element's pad template, where a refusal can
-/// still be put in words.
-fn check_input(
-    element: &gstreamer::Element,
-    name: &str,
-    caps: &gstreamer::Caps,
-    size: Size,
-) -> Result<(), OpenError> {
-    let Some(template) = element.pad_template("sink").map(|t| t.caps().clone()) else {
-        return Err(build_error("asking an element for its input", "it has no sink pad"));
-    };
-    if template.can_intersect(caps) {
-        return Ok(());
-    }
-    let (min, max) = crate::backend::size_range(&template);
-    let fits = |side: u32, min: u32, max: u32| (min..=max).contains(&side);
-    if !fits(size.width, min.width, max.width) || !fits(size.height, min.height, max.height) {
-        return Err(OpenError::Size {
-            encoder: name.to_owned(),
-            size,
-            min,
-            max,
-        });
-    }
-    Err(OpenError::Unsupported {
-        encoder: name.to_owned(),
-        what: "those pictures",
-        detail: format!("{caps}, where it takes {template}"),
-    })
-}
-
-/// What we ask of the output, less what the element's template does not name:
-/// caps with a field that the other side lacks do not match.
-fn output_caps(element: &gstreamer::Element, row: &Element) -> gstreamer::Caps {
-    let mut caps = row.output_caps();
-    let template = element.pad_template("src").map(|t| t.caps().clone());
-    if let Some(template) = template
-        && let Some(wanted) = caps.make_mut().structure_mut(0)
-    {
-        for field in ["stream-format", "alignment"] {
-            let named = template
-                .structure(0)
-                .is_some_and(|s| s.has_field(field));
-            if !named {
-                wanted.remove_field(field);
-            }
-        }
-    }
-    caps
 }
 
 impl Encoder for GstEncoder {
@@ -626,14 +440,17 @@ impl Encoder for GstEncoder {
         let config = self.changed(change)?;
         let in_place = (change.bitrate.is_none() || self.row.live_bitrate == Live::InPlace)
             && (change.qp.is_none() || self.row.live_qp == Live::InPlace)
-            && change.frame_rate.is_none_or(|rate| rate == self.config.frame_rate)
+            && change
+                .frame_rate
+                .is_none_or(|rate| rate == self.config.frame_rate)
             && !matches!(config.rate, RateControl::ConstantQp { .. });
         if !in_place {
             self.reopen(config)?;
             return Ok(Applied::Reopened);
         }
-        settings::reconfigure(&self.current.element, self.row, &config)
+        let values = settings::live_values(&self.current.element, self.row, &config)
             .map_err(|error| self.unsupported("that change", error.to_string()))?;
+        self.current.change(values);
         self.config = config;
         Ok(Applied::InPlace)
     }
@@ -647,7 +464,12 @@ impl Encoder for GstEncoder {
     }
 
     fn drained(&self) -> bool {
-        self.draining && self.retiring.is_none() && self.current.pipeline.output.is_finished()
+        let current = if holds_nothing_back(self.row) {
+            self.current.inside.is_empty()
+        } else {
+            self.current.pipeline.output.is_finished()
+        };
+        self.draining && self.retiring.is_none() && current
     }
 
     fn wake(&self) -> BorrowedFd<'_> {

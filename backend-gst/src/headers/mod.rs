@@ -1,8 +1,10 @@
 //! What the stream itself says: read from the first packet, compared with what
 //! was asked for, and mended where an H.264 element leaves a description out.
 
+mod hevc;
+
 use scanout_core::codec::h264::{self, Rewrite, SpsRewriter};
-use scanout_core::codec::{SyntaxError, annexb, av1, hevc, vp8, vp9};
+use scanout_core::codec::{SyntaxError, annexb, av1, hevc as h265, vp8, vp9};
 use scanout_core::color::{ColorSpec, Matrix, Range};
 use scanout_core::encoder::{Chroma, Codec, PacketBytes, StreamInfo};
 use scanout_core::geometry::Size;
@@ -76,7 +78,7 @@ impl Headers {
         let head = unit.get(..HEAD).unwrap_or(unit);
         Ok(match self.codec {
             Codec::H264 => first_slice(head) == Some(h264::NalType::IDR),
-            Codec::H265 => hevc::contents(head).keyframe,
+            Codec::H265 => h265::contents(head).keyframe,
             Codec::Vp8 => vp8::FrameHeader::read(unit)?.keyframe.is_some(),
             Codec::Vp9 => vp9::FrameHeader::read(unit)?.keyframe.is_some(),
             _ => av1::contents(unit, self.sequence)?.keyframe,
@@ -107,7 +109,11 @@ impl Headers {
     }
 
     /// Completes `info` from the first packet, as [`Headers::copy`] left it.
-    pub(crate) fn describe(&mut self, packet: &[u8], info: &mut StreamInfo) -> Result<(), HeaderError> {
+    pub(crate) fn describe(
+        &mut self,
+        packet: &[u8],
+        info: &mut StreamInfo,
+    ) -> Result<(), HeaderError> {
         if !self.is_keyframe(packet)? {
             return Err(HeaderError::NoKeyframe);
         }
@@ -137,6 +143,17 @@ impl Headers {
         Err(HeaderError::Size {
             seen,
             expected: self.size,
+        })
+    }
+
+    fn check_idc(&self, chroma_format_idc: u32) -> Result<(), HeaderError> {
+        let expected = if self.chroma == Chroma::C444 { 3 } else { 1 };
+        if chroma_format_idc == expected {
+            return Ok(());
+        }
+        Err(HeaderError::Chroma {
+            seen: chroma_format_idc.to_string(),
+            expected: self.chroma,
         })
     }
 
@@ -198,14 +215,7 @@ impl Headers {
             .ok_or(HeaderError::Lacks("sequence parameter set"))?;
         let sps = h264::Sps::read_nal(sps.bytes)?;
         self.check_size(sps.visible_size())?;
-        let idc = sps.chroma_format_idc();
-        let expected = if self.chroma == Chroma::C444 { 3 } else { 1 };
-        if idc != expected {
-            return Err(HeaderError::Chroma {
-                seen: idc.to_string(),
-                expected: self.chroma,
-            });
-        }
+        self.check_idc(sps.chroma_format_idc().into())?;
         info.color_in_headers = Some(match sps.color() {
             Some((codes, full)) => {
                 self.check_color((codes.primaries, codes.transfer, codes.matrix), full)?
@@ -219,10 +229,24 @@ impl Headers {
     }
 
     fn describe_h265(&mut self, packet: &[u8], info: &mut StreamInfo) -> Result<(), HeaderError> {
-        let contents = hevc::contents(packet.get(..HEAD).unwrap_or(packet));
-        if !(contents.vps && contents.sps && contents.pps) {
+        let head = packet.get(..HEAD).unwrap_or(packet);
+        let contents = h265::contents(head);
+        if !(contents.vps && contents.pps) {
             return Err(HeaderError::Lacks("complete parameter sets"));
         }
+        let nal = annexb::nal_units(head)
+            .find(|nal| h265_type(nal.bytes) == Some(h265::NalType::SPS))
+            .ok_or(HeaderError::Lacks("sequence parameter set"))?;
+        let (_, payload) = h265::NalHeader::split(nal.bytes)?;
+        let sps = hevc::Sps::read(payload)?;
+        self.check_size(sps.size)?;
+        self.check_idc(sps.chroma_format_idc)?;
+        info.color_in_headers = Some(match sps.color {
+            Some((codes, full)) => self.check_color(codes, full)?,
+            None => false,
+        });
+        info.codec_string = Some(sps.codec_string);
+        info.reorder_depth = Some(sps.reorder);
         self.keep_sets(packet, info);
         Ok(())
     }
@@ -278,8 +302,8 @@ fn h264_type(nal: &[u8]) -> Option<h264::NalType> {
     nal.first().map(|byte| h264::NalType(byte & 31))
 }
 
-fn h265_type(nal: &[u8]) -> Option<hevc::NalType> {
-    nal.first().map(|byte| hevc::NalType(byte >> 1 & 63))
+fn h265_type(nal: &[u8]) -> Option<h265::NalType> {
+    nal.first().map(|byte| h265::NalType(byte >> 1 & 63))
 }
 
 fn first_slice(head: &[u8]) -> Option<h264::NalType> {
@@ -296,7 +320,7 @@ fn is_set(codec: Codec, nal: &[u8]) -> bool {
         ),
         Codec::H265 => matches!(
             h265_type(nal),
-            Some(hevc::NalType::VPS | hevc::NalType::SPS | hevc::NalType::PPS)
+            Some(h265::NalType::VPS | h265::NalType::SPS | h265::NalType::PPS)
         ),
         _ => false,
     }

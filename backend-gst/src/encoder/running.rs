@@ -1,0 +1,221 @@
+//! A pipeline around one element, and the pictures inside it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gstreamer::prelude::*;
+use scanout_core::color::ColorSpec;
+use scanout_core::convert::PictureLayout;
+use scanout_core::encoder::{Chroma, EncoderConfig, FrameTimes, OpenError, PictureId};
+use scanout_core::geometry::Size;
+use scanout_core::sync::EventFd;
+
+use super::DEPTH;
+use crate::elements::Element;
+use crate::frame;
+use crate::pipeline::{Pipeline, build_error};
+use crate::{property, settings};
+
+/// How the pictures given to an encoder look, and how its threads run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input {
+    pub(crate) layout: PictureLayout,
+    pub(crate) color: ColorSpec,
+    pub(crate) chroma: Chroma,
+    pub(crate) niceness: i32,
+}
+
+/// A picture inside, until its packet is out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inside {
+    pub(super) pts: gstreamer::ClockTime,
+    pub(super) picture: PictureId,
+    pub(super) number: u64,
+    pub(super) timestamp: Duration,
+    pub(super) times: FrameTimes,
+    pub(super) keyframe: bool,
+}
+
+/// A pipeline with the pictures inside it.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) pipeline: Pipeline,
+    pub(super) element: gstreamer::Element,
+    pub(super) inside: VecDeque<Inside>,
+    /// Pictures given before the pipeline plays.
+    pub(super) early: VecDeque<gstreamer::Buffer>,
+    changes: Arc<Mutex<VecDeque<Change>>>,
+}
+
+/// New values for the pictures after a time.
+#[derive(Debug)]
+struct Change {
+    after: Option<gstreamer::ClockTime>,
+    values: Vec<settings::LiveValue>,
+}
+
+fn lock(changes: &Mutex<VecDeque<Change>>) -> MutexGuard<'_, VecDeque<Change>> {
+    changes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Running {
+    /// Sets `values` before the next picture. They are set by the pipeline's
+    /// own thread between two pictures: vpx and aom elements hold a lock while
+    /// they code, and whoever sets a property waits for it.
+    pub(super) fn change(&self, values: Vec<settings::LiveValue>) {
+        let after = self.inside.back().map(|i| i.pts);
+        lock(&self.changes).push_back(Change { after, values });
+    }
+
+    /// Hands on what came too early, once the pipeline plays.
+    pub(super) fn catch_up(&mut self) -> Result<(), gstreamer::FlowError> {
+        while self.pipeline.output.started() == Some(true)
+            && let Some(buffer) = self.early.pop_front()
+        {
+            self.pipeline.source.push_buffer(buffer)?;
+        }
+        Ok(())
+    }
+}
+
+/// Builds the pipeline of an element, not started.
+pub(super) fn build(
+    row: &'static Element,
+    name: &str,
+    config: &EncoderConfig,
+    input: &Input,
+    event: &Arc<EventFd>,
+) -> Result<(Running, settings::NotApplied), OpenError> {
+    let element = gstreamer::ElementFactory::make(name)
+        .build()
+        .map_err(|cause| OpenError::NoSuchEncoder {
+            name: name.to_owned(),
+            reason: cause.to_string(),
+        })?;
+    let mut not_applied = settings::configure(&element, row, config)?;
+    if !row.chroma.contains(&input.chroma) {
+        return Err(OpenError::Unsupported {
+            encoder: name.to_owned(),
+            what: "that chroma format",
+            detail: format!("{}", input.chroma),
+        });
+    }
+    let size = frame::told_size(&input.layout, row.codec);
+    let caps = frame::caps(
+        &input.layout,
+        size,
+        input.color,
+        row.codec,
+        config.frame_rate,
+    )
+    .ok_or_else(|| {
+        build_error(
+            "describing pictures",
+            format!("no caps for {:?}", input.layout.format()),
+        )
+    })?;
+    check_input(&element, name, &caps, size)?;
+    let output = output_caps(&element, row);
+    if property::set(&element, "qos", property::Literal::Bool(false)).is_err() {
+        not_applied.push(format!("{name} may skip pictures when it is late."));
+    }
+    let pipeline = Pipeline::to_units(
+        crate::pipeline::source(&caps),
+        std::slice::from_ref(&element),
+        &output,
+        Arc::clone(event),
+        input.niceness,
+    )?;
+    let changes = Arc::<Mutex<VecDeque<Change>>>::default();
+    apply_changes(&element, Arc::clone(&changes));
+    let running = Running {
+        pipeline,
+        element,
+        inside: VecDeque::with_capacity(DEPTH),
+        early: VecDeque::new(),
+        changes,
+    };
+    Ok((running, not_applied))
+}
+
+/// Compares the pictures with the element's pad template, where a refusal can
+/// still be put in words.
+fn check_input(
+    element: &gstreamer::Element,
+    name: &str,
+    caps: &gstreamer::Caps,
+    size: Size,
+) -> Result<(), OpenError> {
+    let Some(template) = element.pad_template("sink").map(|t| t.caps().clone()) else {
+        return Err(build_error(
+            "asking an element for its input",
+            "it has no sink pad",
+        ));
+    };
+    if template.can_intersect(caps) {
+        return Ok(());
+    }
+    let (min, max) = crate::backend::size_range(&template);
+    let fits = |side: u32, min: u32, max: u32| (min..=max).contains(&side);
+    if !fits(size.width, min.width, max.width) || !fits(size.height, min.height, max.height) {
+        return Err(OpenError::Size {
+            encoder: name.to_owned(),
+            size,
+            min,
+            max,
+        });
+    }
+    Err(OpenError::Unsupported {
+        encoder: name.to_owned(),
+        what: "those pictures",
+        detail: format!("{caps}, where it takes {template}"),
+    })
+}
+
+/// What we ask of the output, less what the element's template does not name:
+/// caps with a field that the other side lacks do not match.
+fn output_caps(element: &gstreamer::Element, row: &Element) -> gstreamer::Caps {
+    let mut caps = row.output_caps();
+    let template = element.pad_template("src").map(|t| t.caps().clone());
+    if let Some(template) = template
+        && let Some(wanted) = caps.make_mut().structure_mut(0)
+    {
+        for field in ["stream-format", "alignment"] {
+            let named = template.structure(0).is_some_and(|s| s.has_field(field));
+            if !named {
+                wanted.remove_field(field);
+            }
+        }
+    }
+    caps
+}
+
+/// Applies each change when the first picture that it is for arrives.
+fn apply_changes(element: &gstreamer::Element, changes: Arc<Mutex<VecDeque<Change>>>) {
+    let Some(pad) = element.static_pad("sink") else {
+        return;
+    };
+    let weak = element.downgrade();
+    pad.add_probe(gstreamer::PadProbeType::BUFFER, move |_, info| {
+        let pts = info.buffer().and_then(|b| b.pts());
+        loop {
+            let due = {
+                let mut changes = lock(&changes);
+                let due = changes
+                    .front()
+                    .is_some_and(|c| c.after.is_none() || pts > c.after);
+                if due { changes.pop_front() } else { None }
+            };
+            let (Some(change), Some(element)) = (due, weak.upgrade()) else {
+                return gstreamer::PadProbeReturn::Ok;
+            };
+            for &(name, value) in &change.values {
+                let literal = property::Literal::Int(value);
+                if let Err(error) = property::set(&element, name, literal) {
+                    tracing::warn!(%error, "a change that was checked does not apply");
+                }
+            }
+        }
+    });
+}
