@@ -156,3 +156,8 @@ mod absent {
         }
     }
 }
+
+/// The guide's code, compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;

@@ -25,17 +25,25 @@ fn pictures(c: &mut Criterion) {
         Fourcc::XRGB2101010,
         Fourcc::RGB565,
     ] {
-        for format in [PictureFormat::Nv12, PictureFormat::I420, PictureFormat::I444] {
+        for format in [
+            PictureFormat::Nv12,
+            PictureFormat::I420,
+            PictureFormat::I444,
+        ] {
             let layout = PictureLayout::new(format, SIZE).expect("1080p");
             let mut converter =
                 Converter::new(fourcc, SIZE, layout, ColorSpec::DESKTOP).expect("a known pair");
-            let row = scanout_core::format::info(fourcc).expect("known").planes[0].row_bytes(SIZE.width);
+            let row =
+                scanout_core::format::info(fourcc).expect("known").planes[0].row_bytes(SIZE.width);
             let frame = Source::packed(fourcc, SIZE, PlaneView::new(bgrx, row as usize));
             let mut picture = vec![0; layout.total_bytes()];
             let damage = Damage::full(SIZE);
-            group.bench_function(BenchmarkId::new(fourcc.to_string(), format!("{format:?}")), |b| {
-                b.iter(|| converter.convert(black_box(&frame), &mut picture, &damage));
-            });
+            group.bench_function(
+                BenchmarkId::new(fourcc.to_string(), format!("{format:?}")),
+                |b| {
+                    b.iter(|| converter.convert(black_box(&frame), &mut picture, &damage));
+                },
+            );
         }
     }
     group.finish();
@@ -46,8 +54,8 @@ fn damage(c: &mut Criterion) {
     for scenario in Scenario::ALL {
         let workload = Workload::draw(SIZE, scenario, 30, 60).expect("a desktop");
         let layout = PictureLayout::new(PictureFormat::Nv12, SIZE).expect("1080p");
-        let mut converter =
-            Converter::new(Fourcc::XRGB8888, SIZE, layout, ColorSpec::DESKTOP).expect("a known pair");
+        let mut converter = Converter::new(Fourcc::XRGB8888, SIZE, layout, ColorSpec::DESKTOP)
+            .expect("a known pair");
         let mut picture = vec![0; layout.total_bytes()];
         // Frames per second of conversion; the first frame, which is whole, is left out.
         group.throughput(Throughput::Elements(workload.frames.len() as u64 - 1));

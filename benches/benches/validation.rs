@@ -1,6 +1,7 @@
 //! What it costs to distrust a producer: layouts, and whole imports.
 
 use std::hint::black_box;
+use std::os::fd::AsFd;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use scanout_core::buffer::alloc::Provider;
@@ -19,7 +20,8 @@ fn layouts(c: &mut Criterion) {
             b.iter(|| validate(black_box(&layout), &[bytes], &limits));
         });
     }
-    let (mut tiled, bytes) = Layout::packed(Fourcc::XRGB8888, Size::new(1920, 1088), 512).expect("known");
+    let (mut tiled, bytes) =
+        Layout::packed(Fourcc::XRGB8888, Size::new(1920, 1088), 512).expect("known");
     // I915_FORMAT_MOD_Y_TILED
     tiled.modifier = Modifier((1 << 56) | 2);
     group.bench_function("tiled/XR24", |b| {
@@ -35,13 +37,12 @@ fn layouts(c: &mut Criterion) {
 
 fn imports(c: &mut Criterion) {
     let (layout, bytes) = Layout::packed(Fourcc::XRGB8888, SIZE, 64).expect("a known format");
-    let fd = Provider::Memfd
-        .allocate(bytes)
-        .expect("a memfd")
-        .into_fd();
+    let fd = Provider::Memfd.allocate(bytes).expect("a memfd").into_fd();
     let policy = ImportPolicy::default().with_memfd();
     c.bench_function("import/memfd", |b| {
-        b.iter(|| DmaBuf::import(&[black_box(&fd)], layout.clone(), &policy).expect("a good buffer"));
+        b.iter(|| {
+            DmaBuf::import(&[black_box(fd.as_fd())], &layout, &policy).expect("a good buffer")
+        });
     });
 }
 

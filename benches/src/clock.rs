@@ -19,7 +19,10 @@ pub fn children_cpu_time() -> Result<Duration, Error> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     // The name in parentheses may hold anything; fields count from behind it,
     // where the first is field 3. cutime and cstime are fields 16 and 17.
-    let fields = stat.rsplit_once(')').ok_or("/proc/self/stat has no name")?.1;
+    let fields = stat
+        .rsplit_once(')')
+        .ok_or("/proc/self/stat has no name")?
+        .1;
     let mut ticks = 0;
     for field in fields.split_whitespace().skip(13).take(2) {
         ticks += field.parse::<u64>()?;

@@ -31,6 +31,15 @@ const TAKEN_OVER: [&str; 15] = [
     "ip_ratio",
 ];
 
+/// What the SPS of x264enc says beside the size.
+const VUI: [&str; 5] = [
+    "colorprim=bt709",
+    "transfer=bt709",
+    "colormatrix=bt709",
+    "fullrange=off",
+    "sar=1:1",
+];
+
 /// Options for libx264 that make what `ours` says.
 pub fn x264_arguments(ours: &Options, delimiters: bool) -> Vec<String> {
     let name = |option: &str| match option {
@@ -43,6 +52,9 @@ pub fn x264_arguments(ours: &Options, delimiters: bool) -> Vec<String> {
         .filter_map(|option| Some(format!("{}={}", name(option), ours.get(*option)?)));
     let mut arguments: Vec<_> = taken.collect();
     arguments.push(format!("aud={}", u8::from(delimiters)));
+    // Rate control counts the bits of headers too: without the same VUI the
+    // quantisers drift apart within a second.
+    arguments.extend(VUI.map(str::to_owned));
     arguments
 }
 
@@ -69,7 +81,9 @@ impl X264 {
             .args(["--cflags", "--libs", "x264"])
             .output()?;
         if !flags.status.success() {
-            return Err("pkg-config knows no x264: install libx264-dev (scripts/setup --bench)".into());
+            return Err(
+                "pkg-config knows no x264: install libx264-dev (scripts/setup --bench)".into(),
+            );
         }
         let program = into.join("x264_peer");
         let compiled = Command::new("cc")
@@ -136,7 +150,7 @@ pub fn gst_launch(
          x264enc tune=zerolatency speed-preset=ultrafast pass=cbr bitrate={bitrate} \
          vbv-buf-capacity={window_ms} key-int-max={keyint} threads={threads} \
          sliced-threads=true bframes=0 b-adapt=false rc-lookahead=0 sync-lookahead=0 mb-tree=false \
-         qp-min={qpmin} qp-max={qpmax} byte-stream=true option-string=scenecut={scenecut} ! \
+         qp-min={qpmin}{qpmax} byte-stream=true option-string=scenecut={scenecut} ! \
          video/x-h264,stream-format=byte-stream,alignment=au ! filesink location={output}",
         input = bgrx.display(),
         width = workload.size.width,
@@ -145,7 +159,11 @@ pub fn gst_launch(
         bitrate = option("bitrate"),
         threads = option("threads"),
         qpmin = option("qpmin"),
-        qpmax = number("qpmax").min(51),
+        // The library's own bound of 69 cannot be asked for: it is there unasked.
+        qpmax = match number("qpmax") {
+            69.. => String::new(),
+            qp => format!(" qp-max={qp}"),
+        },
         scenecut = option("scenecut"),
         output = output.display(),
     );
@@ -162,18 +180,38 @@ pub fn ffmpeg(
     frames: usize,
     output: &Path,
 ) -> Result<PeerRun, Error> {
+    // It separates parameters by colons; a ratio may be written with a slash.
+    let parameters: Vec<_> = arguments.iter().map(|a| a.replace(':', "/")).collect();
     let mut command = Command::new("ffmpeg");
     command
         .args(["-nostdin", "-v", "error", "-y"])
         // The filters have threads of their own; the row is about one or two in all.
-        .args(["-filter_threads", "1", "-f", "rawvideo", "-pix_fmt", "bgr0", "-s"])
+        .args([
+            "-filter_threads",
+            "1",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "bgr0",
+            "-s",
+        ])
         .arg(workload.size.to_string())
         .args(["-r", &workload.fps.to_string(), "-i"])
         .arg(bgrx)
         .args(["-frames:v", &frames.to_string()])
-        .args(["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"])
-        .args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"])
-        .args(["-x264-params", &arguments.join(":"), "-f", "h264"])
+        .args([
+            "-vf",
+            "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
+        ])
+        .args([
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-tune",
+            "zerolatency",
+        ])
+        .args(["-x264-params", &parameters.join(":"), "-f", "h264"])
         .arg(output);
     timed(&mut command)
 }
@@ -181,7 +219,10 @@ pub fn ffmpeg(
 fn timed(command: &mut Command) -> Result<PeerRun, Error> {
     let cpu = children_cpu_time()?;
     let began = Instant::now();
-    let result = command.stdin(Stdio::null()).stdout(Stdio::null()).output()?;
+    let result = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .output()?;
     let wall_s = began.elapsed().as_secs_f64();
     if !result.status.success() {
         let text = String::from_utf8_lossy(&result.stderr);
@@ -200,10 +241,14 @@ mod tests {
 
     #[test]
     fn settings_go_over_under_the_names_that_the_library_reads() {
-        let ours = [("vbv_maxrate", "8000"), ("ip_ratio", "1.40"), ("cabac", "0")];
+        let ours = [
+            ("vbv_maxrate", "8000"),
+            ("ip_ratio", "1.40"),
+            ("cabac", "0"),
+        ];
         let ours = ours.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
         assert_eq!(
-            x264_arguments(&ours, true),
+            x264_arguments(&ours, true)[..3],
             ["vbv-maxrate=8000", "ipratio=1.40", "aud=1"]
         );
     }

@@ -170,6 +170,9 @@ mod tests {
         };
         let text = table.markdown();
         assert!(text.contains("| peer | - | 2.000 | 2.000 | - |"), "{text}");
-        assert!(text.contains("ref: 1/3") && text.contains("a / b: 1.050"), "{text}");
+        assert!(
+            text.contains("ref: 1/3") && text.contains("a / b: 1.050"),
+            "{text}"
+        );
     }
 }

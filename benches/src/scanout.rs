@@ -92,7 +92,10 @@ impl PacketSink for Sink {
 pub fn open(workload: &Workload, niceness: u8) -> Result<Box<dyn Stager>, Error> {
     let backend = GstBackend::new()?.with_niceness(niceness);
     let devices = backend.devices()?;
-    let cpu = devices.iter().find(|d| d.id == "cpu").ok_or("no device cpu")?;
+    let cpu = devices
+        .iter()
+        .find(|d| d.id == "cpu")
+        .ok_or("no device cpu")?;
     let mut config = StageConfig::new(workload.size);
     config.max_path = PathClass::Software;
     Ok(backend.open(cpu, &config)?)
@@ -134,7 +137,10 @@ pub fn run(
     for _ in 0..outstanding {
         take(&packets)?;
     }
-    let (wall_s, cpu_s) = (began.elapsed().as_secs_f64(), (cpu_time() - cpu).as_secs_f64());
+    let (wall_s, cpu_s) = (
+        began.elapsed().as_secs_f64(),
+        (cpu_time() - cpu).as_secs_f64(),
+    );
     let stats = session.finish(PATIENCE)?;
     let stream = loop {
         match packets.recv_timeout(PATIENCE)? {

@@ -16,7 +16,9 @@ pub type Options = BTreeMap<String, String>;
 
 /// Access units of an H.264 byte stream.
 pub fn access_units(stream: &[u8]) -> usize {
-    h264::access_units(stream).filter(|unit| unit.slices > 0).count()
+    h264::access_units(stream)
+        .filter(|unit| unit.slices > 0)
+        .count()
 }
 
 /// True where access units begin with a delimiter.
@@ -48,8 +50,11 @@ pub fn x264_options(stream: &[u8]) -> Option<Options> {
 
 /// Settings in which `other` differs from `ours`, as `name: ours/theirs`.
 pub fn differences(ours: &Options, other: &Options) -> Vec<String> {
-    let names = ours.keys().chain(other.keys().filter(|n| !ours.contains_key(*n)));
-    let value = |options: &Options, name: &str| options.get(name).cloned().unwrap_or("-".to_owned());
+    let names = ours
+        .keys()
+        .chain(other.keys().filter(|n| !ours.contains_key(*n)));
+    let value =
+        |options: &Options, name: &str| options.get(name).cloned().unwrap_or("-".to_owned());
     names
         .filter(|name| ours.get(*name) != other.get(*name))
         .map(|name| format!("{name}: {}/{}", value(ours, name), value(other, name)))

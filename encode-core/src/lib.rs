@@ -1,7 +1,7 @@
 //! The core of Scanout: what a frame is, how it is validated, converted and
 //! handed over, and the contract that every encoder backend fulfils.
 //!
-//! Read it in the order of a frame's life: [`format`] and [`buffer`] describe
+//! Read it in the order of a frame's life: [`mod@format`] and [`buffer`] describe
 //! and check the source, [`sync`] says when it may be read and who is told that
 //! it was, [`convert`] and [`staging`] make a picture of it in the colours of
 //! [`color`], [`encoder`] is the contract of those who code it, [`codec`] reads

@@ -10,7 +10,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -21,7 +21,7 @@ impl Random {
     pub fn below(&mut self, bound: usize) -> usize {
         match bound as u64 {
             0 => 0,
-            bound => ((self.next() >> 11) % bound) as usize,
+            bound => ((self.next_u64() >> 11) % bound) as usize,
         }
     }
 }
@@ -55,7 +55,7 @@ pub fn mutate(input: &mut Vec<u8>, other: &[u8], random: &mut Random, max_len: u
             }
             1 => {
                 if let Some(byte) = input.get_mut(at) {
-                    *byte = random.next() as u8;
+                    *byte = random.next_u64() as u8;
                 }
             }
             2 => {
@@ -70,7 +70,7 @@ pub fn mutate(input: &mut Vec<u8>, other: &[u8], random: &mut Random, max_len: u
                     *place = *byte;
                 }
             }
-            3 => input.insert(at, random.next() as u8),
+            3 => input.insert(at, random.next_u64() as u8),
             4 => {
                 let end = (at + 1 + random.below(16)).min(input.len());
                 input.drain(at.min(end)..end);

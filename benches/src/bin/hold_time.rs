@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use scanout_benches::Error;
 use scanout_benches::clock::{Percentiles, median};
 use scanout_benches::report;
 use scanout_benches::scanout::{open, to_frame};
 use scanout_benches::workload::Workload;
-use scanout_benches::Error;
 use scanout_core::encoder::{
     BoxedError, Codec, Effort, EncoderConfig, FrameRate, Packet, StreamInfo,
 };
@@ -25,6 +25,9 @@ const SIZE: Size = Size::new(1920, 1080);
 /// Nice value of the encoder's threads: conversion holds a source and goes
 /// first; the stream is late anyway.
 const NICENESS: u8 = 10;
+/// Times that the frames are drawn in a run, so that the encoder is late for
+/// some seconds. The first frame of each is damaged whole.
+const CYCLES: usize = 5;
 
 #[derive(Serialize)]
 struct Round {
@@ -53,7 +56,9 @@ fn main() -> Result<(), Error> {
             "--frames" => frames = value.parse()?,
             "--rounds" => rounds = value.parse()?,
             "--output-dir" => output_dir = value.into(),
-            _ => return Err("usage: hold-time [--frames N] [--rounds N] [--output-dir DIR]".into()),
+            _ => {
+                return Err("usage: hold-time [--frames N] [--rounds N] [--output-dir DIR]".into());
+            }
         }
     }
     let workload = Workload::draw(SIZE, Scenario::Mixed, 30, frames)?;
@@ -69,12 +74,17 @@ fn main() -> Result<(), Error> {
         });
     }
     let ratio = |pick: fn(&Percentiles) -> f64| {
-        let ratios: Vec<_> = done.iter().map(|r| pick(&r.saturated) / pick(&r.unloaded)).collect();
+        let ratios: Vec<_> = done
+            .iter()
+            .map(|r| pick(&r.saturated) / pick(&r.unloaded))
+            .collect();
         median(&ratios)
     };
     let report = Report {
         machine: report::machine(),
-        work: format!("{frames} frames of desktop:mixed at {SIZE}, memory images, x264 at effort quality"),
+        work: format!(
+            "{CYCLES} times {frames} frames of desktop:mixed at {SIZE}, memory images, x264 at effort quality"
+        ),
         p50_ratio: ratio(|p| p.p50),
         p99_ratio: ratio(|p| p.p99),
         rounds: done,
@@ -91,7 +101,12 @@ fn markdown(report: &Report) -> String {
     for (index, round) in report.rounds.iter().enumerate() {
         for (name, p, drawn, coded) in [
             ("unloaded", &round.unloaded, String::new(), String::new()),
-            ("saturated", &round.saturated, round.drawn.to_string(), round.coded.to_string()),
+            (
+                "saturated",
+                &round.saturated,
+                round.drawn.to_string(),
+                round.coded.to_string(),
+            ),
         ] {
             out.push_str(&format!(
                 "| {} | {name} | {:.2} | {:.2} | {:.2} | {:.2} | {drawn} | {coded} |\n",
@@ -146,8 +161,9 @@ fn run(workload: &Workload, encode: bool) -> Result<(Vec<f64>, u64, u64), Error>
     }
     let (sender, answers) = mpsc::channel();
     let sink = Arc::new(Answers(sender));
-    let mut held = Vec::with_capacity(workload.frames.len());
-    for (number, frame) in workload.frames.iter().enumerate() {
+    let count = workload.frames.len() * CYCLES;
+    let mut held = Vec::with_capacity(count);
+    for (number, frame) in workload.frames.iter().cycle().take(count).enumerate() {
         let handed_over = Instant::now();
         let release = Release::new(Arc::clone(&sink) as Arc<dyn ReleaseSink>, number as u64);
         session.submit(to_frame(number, frame), release)?;
