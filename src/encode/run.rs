@@ -134,8 +134,12 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
             .console
             .warn(&format!("{count} frames could not be staged"));
     }
-    if written.frames.is_empty() && !interrupted {
-        return Err(Failure::input("the source has no frames"));
+    if written.frames.is_empty() {
+        return Err(if interrupted {
+            interrupted_early()
+        } else {
+            Failure::input("the source has no frames")
+        });
     }
     Ok(Done {
         stats,
@@ -146,6 +150,14 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
         cpu,
         interrupted,
     })
+}
+
+/// The user's wish came before there was anything to keep.
+pub(super) fn interrupted_early() -> Failure {
+    Failure::new(
+        Exit::Interrupted,
+        "interrupted before the first frame was coded: nothing was written",
+    )
 }
 
 /// Why frames of such a format do not become pictures, as far as that is known.
