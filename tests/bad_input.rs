@@ -193,11 +193,37 @@ fn a_source_that_breaks_off_leaves_a_whole_file_and_says_so() {
     assert_told(
         &ran,
         3,
-        &["frame 2", "100", "6144", "hint: the output holds"],
+        &[
+            "frame 2",
+            "100",
+            "6144",
+            "hint: the output is whole as far as it goes: 2 frames",
+        ],
     );
     if support::have("ffprobe") {
         assert_eq!(support::ffprobe(&out), ("h264".to_owned(), 64, 64, 2));
     }
+}
+
+#[test]
+fn a_format_without_a_conversion_is_named() {
+    if !have_encoder("h264") {
+        return;
+    }
+    let dir = directory("format");
+    let raw = dir.join("frames.y210");
+    fs::write(&raw, [0; 2 * 64 * 64 * 4]).unwrap();
+    let source = format!("raw:{}:64x64:Y210", raw.display());
+    let out = dir.join("x.h264");
+    let ran = run([
+        "encode",
+        "--source",
+        &source,
+        "--output",
+        out.to_str().unwrap(),
+    ]);
+    assert_told(&ran, 3, &["none of 2 frames", "Y210"]);
+    assert!(!out.exists() && !dir.join("x.part.h264").exists());
 }
 
 #[test]

@@ -241,6 +241,12 @@ fn the_demo_judges_its_own_stream() {
     for output in report["encode"]["outputs"].as_array().unwrap() {
         assert!(Path::new(output["path"].as_str().unwrap()).exists());
     }
+    // The sheet is a picture like any other: a source of one frame.
+    let source = dir.to_str().unwrap();
+    let report = encode(&dir.join("sheet.mp4"), &["--source", source])
+        .ok()
+        .json();
+    assert_eq!(report["frames"]["coded"], 1);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The encoder for a job: what was asked for, tried, ranked.
 
+use std::time::Duration;
+
 use scanout_core::encoder::{
     Backend, BackendError, BackendName, Capabilities, Chroma, Codec, Device, OpenError,
     StageConfig, Stager,
@@ -12,6 +14,12 @@ use super::args::ChoiceArgs;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::probe::packages;
+
+/// Enough to see a keyframe, those that follow, and one on request.
+const TRIAL_FRAMES: u32 = 5;
+
+/// Longest wait for one picture: a slow software encoder at the largest size.
+const TRIAL_LIMIT: Duration = Duration::from_secs(10);
 
 /// A backend seen through a wish: encoders that it rules out are not tried.
 struct Narrowed {
@@ -75,7 +83,13 @@ pub(crate) fn choose(need: &Need, args: &ChoiceArgs, console: &Console) -> Resul
 
     let mut backends = narrowed(need, args)?;
     let bar = console.progress(None, "probing");
-    let report = probe::probe(&backends, &ProbeOptions::default(), &mut |progress| {
+    let mut options = ProbeOptions::default();
+    // At the job's own size: some encoders advertise sizes that they refuse
+    // later, and which one is fastest depends on the size.
+    options.size = need.size;
+    options.frames = TRIAL_FRAMES;
+    options.limit = TRIAL_LIMIT;
+    let report = probe::probe(&backends, &options, &mut |progress| {
         bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
         bar.set_message(progress.encoder.to_owned());

@@ -117,6 +117,10 @@ pub(crate) fn encode(
             choose(&need, task.choice, &context.console)?
         }
     };
+    // Trials take a while, and the user may have thought better of it.
+    if context.interrupt.asked() {
+        return Err(run::interrupted_early());
+    }
     let mut encoder = encoder;
     encoder.encoder = Some(choice.chosen.candidate.advertised.name.clone());
     let real_dma_bufs = ring.real_dma_bufs();

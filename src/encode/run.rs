@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use scanout_core::convert::{Converter, PictureFormat};
 use scanout_core::encoder::{
-    EncodeError, EncoderConfig, Frame, FrameRate, StageConfig, StreamInfo,
+    Chroma, EncodeError, EncoderConfig, Frame, FrameRate, StageConfig, StreamInfo,
 };
 use scanout_core::session::{
     Session, SessionConfig, SessionError, SessionStats, StreamError, SubmitError,
@@ -109,23 +110,36 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
     let finished = session.finish(DRAIN_LIMIT);
     let (wall, cpu) = (begun.elapsed(), CpuTime::now().since(cpu));
     let (written, outcome) = join(files, &finished);
-    let partial = |failure: Failure| match &failure.hint {
-        Some(_) => failure,
-        None => failure.hint("the output holds what was coded until then"),
-    };
     // What failed first is what to report: the disk, the encoder, the source.
     let written = written?;
+    let partial = |failure: Failure| match written.frames.len() {
+        0 => failure,
+        frames => failure.hint(format_args!(
+            "the output is whole as far as it goes: {frames} frames, up to this error"
+        )),
+    };
     judge(&outcome).map_err(partial)?;
     fed.map_err(partial)?;
     let stats = finished.map_err(session_failure).map_err(partial)?;
-    if stats.frames.failed > 0 {
-        let count = stats.frames.failed;
+    let count = stats.frames.failed;
+    if count > 0 && written.frames.is_empty() {
+        return Err(Failure::input(format_args!(
+            "none of {count} frames could be staged: {}",
+            unreadable(reader, &granted)
+        ))
+        .hint("-v says why for each frame"));
+    }
+    if count > 0 {
         context
             .console
             .warn(&format!("{count} frames could not be staged"));
     }
-    if written.frames.is_empty() && !interrupted {
-        return Err(Failure::input("the source has no frames"));
+    if written.frames.is_empty() {
+        return Err(if interrupted {
+            interrupted_early()
+        } else {
+            Failure::input("the source has no frames")
+        });
     }
     Ok(Done {
         stats,
@@ -136,6 +150,28 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
         cpu,
         interrupted,
     })
+}
+
+/// The user's wish came before there was anything to keep.
+pub(super) fn interrupted_early() -> Failure {
+    Failure::new(
+        Exit::Interrupted,
+        "interrupted before the first frame was coded: nothing was written",
+    )
+}
+
+/// Why frames of such a format do not become pictures, as far as that is known.
+fn unreadable(reader: &dyn FrameReader, stream: &StreamInfo) -> String {
+    let target = match stream.chroma {
+        Chroma::C444 => PictureFormat::I444,
+        _ => PictureFormat::I420,
+    };
+    let (fourcc, size) = (reader.fourcc(), reader.size());
+    if Converter::supports(fourcc, target) {
+        format!("{fourcc} {size} cannot be staged")
+    } else {
+        format!("there is no conversion from {fourcc} to {}", stream.chroma)
+    }
 }
 
 /// Hands the next frame over; false at the source's end.
@@ -210,9 +246,7 @@ fn stream_failure(error: &StreamError) -> Failure {
     let failure = Failure::new(Exit::Encoder, error);
     match error {
         StreamError::Sink(_) => Failure::new(Exit::Output, error),
-        StreamError::Encode(EncodeError::Stalled { .. }) => {
-            failure.hint("the output holds what was coded until then; try another --encoder")
-        }
+        StreamError::Encode(EncodeError::Stalled { .. }) => failure.hint("try another --encoder"),
         _ => failure,
     }
 }
