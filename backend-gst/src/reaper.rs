@@ -123,3 +123,44 @@ fn bring_to_null(pipeline: &gstreamer::Pipeline) {
         tracing::warn!(pipeline = %pipeline.name(), %error, "a pipeline refuses to come down");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Condvar};
+
+    use super::*;
+
+    #[test]
+    fn a_pipeline_that_does_not_come_down_is_given_up_and_the_next_comes_down() {
+        gstreamer::init().unwrap();
+        let stuck = Arc::new((Mutex::new(true), Condvar::new()));
+        let make = |stuck: Option<Arc<(Mutex<bool>, Condvar)>>| {
+            let pipeline = gstreamer::Pipeline::new();
+            let element = |name| gstreamer::ElementFactory::make(name).build().unwrap();
+            let (source, sink) = (element("fakesrc"), element("fakesink"));
+            pipeline.add_many([&source, &sink]).unwrap();
+            source.link(&sink).unwrap();
+            let (tell, told) = mpsc::channel();
+            let pad = source.static_pad("src").unwrap();
+            pad.add_probe(gstreamer::PadProbeType::BUFFER, move |_, _| {
+                let _ = tell.send(());
+                if let Some(stuck) = &stuck {
+                    let held = stuck.0.lock().unwrap();
+                    drop(stuck.1.wait_while(held, |held| *held).unwrap());
+                }
+                gstreamer::PadProbeReturn::Ok
+            });
+            pipeline.set_state(gstreamer::State::Playing).unwrap();
+            told.recv_timeout(LIMIT).unwrap();
+            pipeline
+        };
+        take_down(make(Some(Arc::clone(&stuck))));
+        let next = make(None);
+        take_down(next.clone());
+        assert!(settle(2 * LIMIT), "the stuck one stopped the reaper");
+        assert_eq!(given_up(), 1);
+        assert_eq!(next.current_state(), gstreamer::State::Null);
+        *stuck.0.lock().unwrap() = false;
+        stuck.1.notify_all();
+    }
+}

@@ -186,27 +186,35 @@ pub(crate) fn check_bounds(row: &Element, config: &EncoderConfig) -> Result<(), 
     Ok(())
 }
 
-/// Sets again what follows the bit rate and the bounds, while the element plays.
-pub(crate) fn reconfigure(
+/// A property with its new value.
+pub(crate) type LiveValue = (&'static str, i64);
+
+/// What of an element that plays follows the bit rate and the bounds, checked
+/// to fit.
+pub(crate) fn live_values(
     element: &gstreamer::Element,
     row: &Element,
     config: &EncoderConfig,
-) -> Result<(), PropertyError> {
+) -> Result<Vec<LiveValue>, PropertyError> {
     let bounds = config.rate.qp_bounds().map_or(&[][..], |_| row.qp_bounds);
     let rate = rate_settings(row, config).unwrap_or(&[]);
-    let live = rate
-        .iter()
+    rate.iter()
         .chain(row.window)
         .filter(|s| s.value.follows_bitrate())
-        .chain(bounds);
-    for setting in live {
-        if let (Place::Property(property), Some(value)) =
-            (setting.place, number(setting.value, config))
-        {
-            property::set(element, property, Literal::Int(value))?;
-        }
-    }
-    Ok(())
+        .chain(bounds)
+        .filter_map(
+            |setting| match (setting.place, number(setting.value, config)) {
+                (Place::Property(property), Some(value)) => Some((property, value)),
+                _ => None,
+            },
+        )
+        .map(|(property, value)| {
+            let name = property::factory_name(element);
+            let literal = Literal::Int(value);
+            property::value_for(element.object_class(), &name, property, literal)?;
+            Ok((property, value))
+        })
+        .collect()
 }
 
 /// The settings of the rate mode, or of the nearest one that the row has.

@@ -2,10 +2,11 @@
 
 mod table;
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
@@ -143,11 +144,15 @@ impl Console {
         }
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         let template = match total {
-            Some(_) => "{prefix} {wide_bar} {pos}/{len} {per_sec} {eta} {msg}",
-            None => "{prefix} {spinner} {pos} {per_sec} {elapsed} {msg}",
+            Some(_) => "{prefix} {wide_bar} {pos}/{len} {rate} {eta} {msg}",
+            None => "{prefix} {spinner} {pos} {msg}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+                // Drawing is best effort.
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.set_prefix(what.to_owned());
         bar

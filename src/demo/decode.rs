@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
 use scanout_core::convert::PictureLayout;
@@ -64,15 +64,6 @@ impl DecodedShape {
     }
 }
 
-/// A running decoder.
-pub(super) struct Decoding {
-    child: Child,
-    frames: BufReader<ChildStdout>,
-    complaints: JoinHandle<String>,
-    shape: DecodedShape,
-    name: String,
-}
-
 /// True where the `ffmpeg` program is there.
 pub(super) fn have_ffmpeg() -> bool {
     let ran = Command::new("ffmpeg")
@@ -97,52 +88,61 @@ fn ffmpeg(file: &Path) -> Command {
     command
 }
 
-impl Decoding {
-    /// Starts ffmpeg on `file`.
-    pub(super) fn ffmpeg(file: &Path, stream: &StreamInfo) -> Result<Self, Failure> {
-        let pixels = match stream.chroma {
-            Chroma::C444 => "yuv444p",
-            _ => "yuv420p",
-        };
-        let mut child = ffmpeg(file)
-            .args(["-f", "rawvideo", "-pix_fmt", pixels, "pipe:1"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| Failure::new(Exit::Verification, format_args!("starting ffmpeg: {e}")))?;
-        let lost = || Failure::new(Exit::Internal, "ffmpeg has no pipes");
-        let stdout = child.stdout.take().ok_or_else(lost)?;
-        let complaints = listen(&mut child)?;
-        Ok(Self {
-            child,
-            frames: BufReader::with_capacity(1 << 20, stdout),
-            complaints,
-            shape: DecodedShape::of(stream),
-            name: format!("ffmpeg on {}", file.display()),
-        })
-    }
-
-    /// Reads the next frame; false at the stream's end.
-    pub(super) fn next(&mut self, frame: &mut Vec<u8>) -> Result<bool, Failure> {
-        frame.clear();
-        let needed = self.shape.bytes() as u64;
-        let read = self.frames.by_ref().take(needed).read_to_end(frame);
-        let seen = read.map_err(|e| self.failed(format_args!("{e}")))? as u64;
-        if seen != 0 && seen < needed {
-            return Err(self.failed(format_args!(
-                "gave {seen} bytes where a frame of {} has {needed}",
-                self.shape.size
-            )));
+/// Decodes `file` and shows each picture to `each`; its end must be a silent one.
+pub(super) fn with_ffmpeg(
+    file: &Path,
+    stream: &StreamInfo,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let name = format!("ffmpeg on {}", file.display());
+    let pixels = match stream.chroma {
+        Chroma::C444 => "yuv444p",
+        _ => "yuv420p",
+    };
+    let child = ffmpeg(file)
+        .args(["-f", "rawvideo", "-pix_fmt", pixels, "pipe:1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| Failure::new(Exit::Verification, format_args!("starting ffmpeg: {e}")))?;
+    let mut child = Reaped(child);
+    let stdout = child.0.stdout.take();
+    let stdout = stdout.ok_or_else(|| Failure::new(Exit::Internal, "ffmpeg has no pipe"))?;
+    let complaints = listen(&mut child.0)?;
+    let mut pictures = BufReader::with_capacity(1 << 20, stdout);
+    let needed = DecodedShape::of(stream).bytes();
+    let mut picture = Vec::with_capacity(needed);
+    loop {
+        picture.clear();
+        pictures
+            .by_ref()
+            .take(needed as u64)
+            .read_to_end(&mut picture)
+            .map_err(|e| Failure::new(Exit::Verification, format_args!("{name}: {e}")))?;
+        if picture.len() < needed {
+            break;
         }
-        Ok(seen == needed)
+        each(&picture)?;
     }
-
-    /// Waits for its end, which must be a silent one.
-    pub(super) fn finish(self) -> Result<(), Failure> {
-        silent(self.child, self.complaints, &self.name)
+    // First its own words: they say why a picture is cut short.
+    silent(&mut child.0, complaints, &name)?;
+    if picture.is_empty() {
+        return Ok(());
     }
+    let seen = picture.len();
+    Err(Failure::new(
+        Exit::Verification,
+        format_args!("{name}: {seen} bytes where a picture has {needed}"),
+    ))
+}
 
-    fn failed(&self, why: std::fmt::Arguments<'_>) -> Failure {
-        Failure::new(Exit::Verification, format_args!("{}: {why}", self.name))
+/// A child that does not outlive an error here.
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        // It has ended already where all went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -154,7 +154,11 @@ pub(super) fn check_with_ffmpeg(file: &Path) -> Result<(), Failure> {
         .spawn()
         .map_err(|e| Failure::new(Exit::Verification, format_args!("starting ffmpeg: {e}")))?;
     let complaints = listen(&mut child)?;
-    silent(child, complaints, &format!("ffmpeg on {}", file.display()))
+    silent(
+        &mut child,
+        complaints,
+        &format!("ffmpeg on {}", file.display()),
+    )
 }
 
 fn listen(child: &mut Child) -> Result<JoinHandle<String>, Failure> {
@@ -174,7 +178,7 @@ fn listen(child: &mut Child) -> Result<JoinHandle<String>, Failure> {
         .map_err(|e| Failure::new(Exit::Internal, format_args!("starting a thread: {e}")))
 }
 
-fn silent(mut child: Child, complaints: JoinHandle<String>, name: &str) -> Result<(), Failure> {
+fn silent(child: &mut Child, complaints: JoinHandle<String>, name: &str) -> Result<(), Failure> {
     let failed = |why: &dyn std::fmt::Display| {
         Failure::new(Exit::Verification, format_args!("{name}: {why}"))
     };

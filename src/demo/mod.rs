@@ -1,7 +1,10 @@
 //! `scanout demo`: the whole job on this machine, and a judge of its result.
 
+mod comparison;
 mod decode;
 mod quality;
+#[cfg(feature = "gst")]
+mod second;
 mod sheet;
 
 use std::fmt::Write as _;
@@ -20,22 +23,17 @@ use crate::cli::{Context, values};
 use crate::console::{self, Console, GOOD, HEAD, Table};
 use crate::encode::choose::{Need, choose};
 use crate::encode::{
-    ChoiceArgs, Destination, EncodeReport, PictureArgs, RateArgs, RunArgs, Task, encode,
+    ChoiceArgs, Destination, EncodeReport, Encoded, PictureArgs, RateArgs, RunArgs, Task, encode,
 };
 use crate::failure::{Exit, Failure};
 use crate::memory::{Memory, Ring};
 use crate::source::SourceArgs;
-use decode::{DecodedShape, Decoding};
-use quality::{Judge, Quality};
-use sheet::Sheet;
+use comparison::Comparison;
+use quality::Quality;
 
 /// Below this the decoded pictures are not those that were encoded: the
 /// poorest encoder at the least sensible rate keeps a desktop above 25 dB.
 const LEAST_PSNR_Y_DB: f64 = 22.0;
-
-/// Into each part of the session, for the contact sheet: late enough for the
-/// part to be in full swing.
-const INTO_SEGMENT: Duration = Duration::from_millis(400);
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -136,11 +134,12 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
         picture: &picture,
         run: &run,
         choice: &args.choice,
+        keep: true,
     };
     let destinations = destinations(directory, codec)?;
-    let (encoded, coded) = encode(&task, &destinations, Some(choice), context)?;
-    if encoded.interrupted {
-        console.result(&encoded, EncodeReport::text)?;
+    let encoded = encode(&task, &destinations, Some(choice), context)?;
+    if encoded.report.interrupted {
+        console.result(&encoded.report, EncodeReport::text)?;
         return Ok(Exit::Interrupted);
     }
 
@@ -148,11 +147,11 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
         "{HEAD}3 of 3{HEAD:#}  decoding it with another program and comparing\n\n"
     ))?;
     let contact_sheet = directory.join("contact-sheet.png");
-    let (decoder, quality) = verify(desktop()?, &encoded, &coded, &contact_sheet, context)?;
+    let (decoder, quality) = verify(desktop()?, &encoded, &contact_sheet, context)?;
     let report = DemoReport {
         schema: Console::SCHEMA,
         command: "demo",
-        encode: encoded,
+        encode: encoded.report,
         decoder,
         quality,
         contact_sheet,
@@ -190,90 +189,76 @@ fn destinations(directory: &Path, codec: Codec) -> Result<[Destination; 2], Fail
     Ok([of(stream)?, of(container)?])
 }
 
-/// Decodes every output and compares the first with the source, frame by frame.
+/// Decodes the stream with every decoder here, and compares the pictures with
+/// the source's, and the decoders with each other.
 fn verify(
     desktop: Desktop,
-    encoded: &EncodeReport,
-    coded: &[u64],
+    encoded: &Encoded,
     contact_sheet: &Path,
     context: &Context,
 ) -> Result<(String, Quality), Failure> {
-    let lost = || Failure::new(Exit::Internal, "nothing was written");
-    let mut outputs = encoded.outputs.iter();
-    let stream = outputs.next().ok_or_else(lost)?;
-    if !decode::have_ffmpeg() {
-        return Err(Failure::new(
-            Exit::Verification,
-            "no ffmpeg here to decode the stream with",
-        )
-        .hint("apt install ffmpeg"));
-    }
-    let shape = DecodedShape::of(&encoded.stream);
-    let mut judge = Judge::new(desktop, &encoded.stream)?;
-    let mut decoding = Decoding::ffmpeg(&stream.path, &encoded.stream)?;
-    let mut sheet = Sheet::new(encoded.stream.visible);
+    let (stream, coded) = (&encoded.report.stream, &encoded.frames);
+    let mut comparison = Comparison::new(desktop, stream, coded)?;
     let bar = context
         .console
         .progress(Some(coded.len() as u64), "comparing");
-    let mut frame = Vec::with_capacity(shape.bytes());
-    let mut part = ("", Duration::ZERO, false);
-    let mut numbers = coded.iter();
-    while decoding.next(&mut frame)? {
-        let Some(&number) = numbers.next() else {
-            return Err(count_failure(coded.len(), coded.len() + 1));
-        };
+    let mut compare = |picture: &[u8]| {
+        bar.inc(1);
         if context.interrupt.asked() {
             return Err(Failure::new(
                 Exit::Interrupted,
                 "interrupted while comparing",
             ));
         }
-        let mut now = Duration::ZERO;
-        judge.advance(number, |step| {
-            now = step.time;
-            if step.segment != part.0 {
-                part = (step.segment, step.time, false);
-            }
-        });
-        let seen = judge.compare(number, &frame)?;
-        // A session too short for any part to be in full swing still has an end.
-        let at_end = sheet.is_empty() && numbers.as_slice().is_empty();
-        if at_end || (!part.2 && now >= part.1 + INTO_SEGMENT) {
-            part.2 = true;
-            let stream = &encoded.stream;
-            let what = format!("{}, frame {number}, {:.2} s", part.0, now.as_secs_f64());
-            let planes = shape.planes(&frame);
-            sheet.add(
-                judge.desktop(),
-                planes,
-                stream.chroma,
-                stream.color,
-                &what,
-                seen,
-            );
+        comparison.picture(picture)
+    };
+    let outputs = &encoded.report.outputs;
+    let mut decoders = Vec::new();
+    if decode::have_ffmpeg() {
+        let file = outputs
+            .first()
+            .ok_or_else(|| Failure::new(Exit::Internal, "nothing was written"))?;
+        decode::with_ffmpeg(&file.path, stream, &mut compare)?;
+        for output in outputs.iter().skip(1) {
+            decode::check_with_ffmpeg(&output.path)?;
         }
-        bar.inc(1);
+        decoders.push("ffmpeg (strict, and silent on every file)".to_owned());
+    }
+    #[cfg(feature = "gst")]
+    if let Some(name) = {
+        // The first decoder's pictures are judged, the second's must equal them.
+        let mut digests = Vec::with_capacity(coded.len());
+        let first = decoders.is_empty();
+        let name = second::decode(stream.codec, &encoded.packets, &mut |picture| {
+            if first {
+                return compare(picture);
+            }
+            digests.push(comparison::digest(picture));
+            Ok(())
+        })?;
+        if !first && name.is_some() {
+            comparison.same(&digests)?;
+        }
+        name
+    } {
+        decoders.push(format!("GStreamer's {name}"));
     }
     bar.finish_and_clear();
-    decoding.finish()?;
-    let left = numbers.count();
-    if left > 0 {
-        return Err(count_failure(coded.len(), coded.len() - left));
+    if decoders.is_empty() {
+        return Err(Failure::new(
+            Exit::Verification,
+            "no decoder here to judge the stream with",
+        )
+        .hint("apt install ffmpeg gstreamer1.0-libav"));
     }
-    for output in outputs {
-        decode::check_with_ffmpeg(&output.path)?;
-    }
-    let png = sheet.png()?;
+    let (quality, png) = comparison.finish()?;
     fs::write(contact_sheet, png).map_err(|e| Failure::output(contact_sheet.display(), &e))?;
-    let decoder = "ffmpeg, told to stop at any error, silent on every file".to_owned();
-    Ok((decoder, judge.quality().clone()))
-}
-
-fn count_failure(coded: usize, decoded: usize) -> Failure {
-    Failure::new(
-        Exit::Verification,
-        format_args!("{coded} frames were coded, {decoded} came out of the decoder"),
-    )
+    let agree = if decoders.len() > 1 {
+        ", which agree bit for bit"
+    } else {
+        ""
+    };
+    Ok((format!("{}{agree}", decoders.join(" and ")), quality))
 }
 
 fn judge(quality: &Quality) -> Result<(), Failure> {

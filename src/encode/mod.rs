@@ -18,6 +18,7 @@ pub(crate) use container::Destination;
 pub(crate) use report::EncodeReport;
 use report::OutputReport;
 use run::Job;
+use scanout_core::encoder::Packet;
 
 use crate::cli::Context;
 use crate::failure::{Exit, Failure};
@@ -32,6 +33,21 @@ pub(crate) struct Task<'a> {
     pub(crate) picture: &'a PictureArgs,
     pub(crate) run: &'a RunArgs,
     pub(crate) choice: &'a ChoiceArgs,
+    /// Keep the packets for a look at them.
+    pub(crate) keep: bool,
+}
+
+/// What an encoding leaves beside its files.
+pub(crate) struct Encoded {
+    pub(crate) report: EncodeReport,
+    /// Numbers of the source frames that were coded, in order.
+    pub(crate) frames: Vec<u64>,
+    /// Their packets, if they were to be kept.
+    #[cfg_attr(
+        not(feature = "gst"),
+        expect(dead_code, reason = "only GStreamer's decoders look at them")
+    )]
+    pub(crate) packets: Vec<Packet>,
 }
 
 pub(crate) fn run(args: &EncodeArgs, context: &Context) -> Result<Exit, Failure> {
@@ -56,8 +72,9 @@ pub(crate) fn run(args: &EncodeArgs, context: &Context) -> Result<Exit, Failure>
         picture: &args.picture,
         run: &args.run,
         choice: &args.choice,
+        keep: false,
     };
-    let report = encode(&task, &[destination], None, &context)?.0;
+    let report = encode(&task, &[destination], None, &context)?.report;
     context.console.result(&report, EncodeReport::text)?;
     Ok(if report.interrupted {
         Exit::Interrupted
@@ -67,13 +84,13 @@ pub(crate) fn run(args: &EncodeArgs, context: &Context) -> Result<Exit, Failure>
 }
 
 /// Runs `task`, each packet into all of `destinations`, which are of one
-/// codec. Returns the report and the numbers of the source frames coded.
+/// codec.
 pub(crate) fn encode(
     task: &Task<'_>,
     destinations: &[Destination],
     choice: Option<Choice>,
     context: &Context,
-) -> Result<(EncodeReport, Vec<u64>), Failure> {
+) -> Result<Encoded, Failure> {
     let codec = destinations
         .first()
         .map(|d| d.codec)
@@ -114,10 +131,12 @@ pub(crate) fn encode(
         frames: task.run.frame_limit(rate),
         realtime: task.run.realtime,
         skip_unchanged: task.run.skip_unchanged,
+        keep: task.keep,
         writers,
     };
     let mut done = run::run(job, context)?;
     let frames = std::mem::take(&mut done.written.frames);
+    let packets = std::mem::take(&mut done.written.packets);
     let outputs = destinations.iter().zip(&done.written.bytes);
     let outputs = outputs
         .map(|(to, bytes)| OutputReport {
@@ -135,7 +154,11 @@ pub(crate) fn encode(
         asked,
         outputs,
     };
-    Ok((EncodeReport::new(facts, &choice, done), frames))
+    Ok(Encoded {
+        report: EncodeReport::new(facts, &choice, done),
+        frames,
+        packets,
+    })
 }
 
 fn memory_name(memory: &Memory, real_dma_bufs: bool) -> String {

@@ -37,6 +37,8 @@ pub(crate) struct Job<'a> {
     pub(crate) frames: Option<u64>,
     pub(crate) realtime: bool,
     pub(crate) skip_unchanged: bool,
+    /// Keep the packets for a look at them.
+    pub(crate) keep: bool,
     pub(super) writers: Vec<Box<dyn StreamWriter>>,
 }
 
@@ -65,6 +67,7 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
         frames,
         realtime,
         skip_unchanged,
+        keep,
         writers,
     } = job;
     let device = &choice.chosen.candidate.device;
@@ -77,7 +80,7 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
     };
     config.skip_unchanged = skip_unchanged;
     let session = Session::start(stager, config).map_err(session_failure)?;
-    let (sink, files) = writer::start(writers)?;
+    let (sink, files) = writer::start(writers, keep)?;
     let stream = session
         .add_stream(encoder, Box::new(sink))
         .map_err(session_failure)?;

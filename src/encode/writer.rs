@@ -151,19 +151,20 @@ pub(crate) struct Written {
     pub(crate) bytes: Vec<u64>,
     /// Numbers of the source frames that were coded, in order.
     pub(crate) frames: Vec<u64>,
-    /// Every packet of the stream was written.
-    pub(crate) drained: bool,
+    /// The packets themselves, where they were to be kept.
+    pub(crate) packets: Vec<Packet>,
 }
 
 /// Starts the thread that owns `writers`; each gets every packet.
 pub(super) fn start(
     writers: Vec<Box<dyn StreamWriter>>,
+    keep: bool,
 ) -> Result<(QueueSink, WriterThread), Failure> {
     let (queue, packets) = sync_channel(QUEUE);
     let outcome = Arc::new(Mutex::new(Outcome::default()));
     let thread = std::thread::Builder::new()
         .name("scanout-writer".to_owned())
-        .spawn(move || write(writers, &packets))
+        .spawn(move || write(writers, keep, &packets))
         .map_err(|e| Failure::new(Exit::Internal, format_args!("starting a thread: {e}")))?;
     let sink = QueueSink {
         queue: Some(queue),
@@ -175,19 +176,21 @@ pub(super) fn start(
 
 fn write(
     mut writers: Vec<Box<dyn StreamWriter>>,
+    keep: bool,
     packets: &Receiver<Message>,
 ) -> Result<Written, Failure> {
     let mut written = Written::default();
     // The queue closes without `Drained` where the stream failed: what came
     // until then is made a whole file all the same.
-    while let Ok(Message::Packet(message)) = packets.recv().inspect(|message| {
-        written.drained = matches!(message, Message::Drained);
-    }) {
+    while let Ok(Message::Packet(message)) = packets.recv() {
         let (stream, packet) = *message;
         for writer in &mut writers {
             writer.packet(&stream, &packet)?;
         }
         written.frames.push(packet.number);
+        if keep {
+            written.packets.push(packet);
+        }
     }
     if written.frames.is_empty() {
         // A file of nothing is no video: it does not get its name.

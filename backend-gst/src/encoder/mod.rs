@@ -448,8 +448,9 @@ impl Encoder for GstEncoder {
             self.reopen(config)?;
             return Ok(Applied::Reopened);
         }
-        settings::reconfigure(&self.current.element, self.row, &config)
+        let values = settings::live_values(&self.current.element, self.row, &config)
             .map_err(|error| self.unsupported("that change", error.to_string()))?;
+        self.current.change(values);
         self.config = config;
         Ok(Applied::InPlace)
     }

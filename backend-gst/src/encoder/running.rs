@@ -1,7 +1,7 @@
 //! A pipeline around one element, and the pictures inside it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gstreamer::prelude::*;
@@ -45,9 +45,29 @@ pub(super) struct Running {
     pub(super) inside: VecDeque<Inside>,
     /// Pictures given before the pipeline plays.
     pub(super) early: VecDeque<gstreamer::Buffer>,
+    changes: Arc<Mutex<VecDeque<Change>>>,
+}
+
+/// New values for the pictures after a time.
+#[derive(Debug)]
+struct Change {
+    after: Option<gstreamer::ClockTime>,
+    values: Vec<settings::LiveValue>,
+}
+
+fn lock(changes: &Mutex<VecDeque<Change>>) -> MutexGuard<'_, VecDeque<Change>> {
+    changes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Running {
+    /// Sets `values` before the next picture. They are set by the pipeline's
+    /// own thread between two pictures: vpx and aom elements hold a lock while
+    /// they code, and whoever sets a property waits for it.
+    pub(super) fn change(&self, values: Vec<settings::LiveValue>) {
+        let after = self.inside.back().map(|i| i.pts);
+        lock(&self.changes).push_back(Change { after, values });
+    }
+
     /// Hands on what came too early, once the pipeline plays.
     pub(super) fn catch_up(&mut self) -> Result<(), gstreamer::FlowError> {
         while self.pipeline.output.started() == Some(true)
@@ -107,11 +127,14 @@ pub(super) fn build(
         Arc::clone(event),
         input.niceness,
     )?;
+    let changes = Arc::<Mutex<VecDeque<Change>>>::default();
+    apply_changes(&element, Arc::clone(&changes));
     let running = Running {
         pipeline,
         element,
         inside: VecDeque::with_capacity(DEPTH),
         early: VecDeque::new(),
+        changes,
     };
     Ok((running, not_applied))
 }
@@ -166,4 +189,33 @@ fn output_caps(element: &gstreamer::Element, row: &Element) -> gstreamer::Caps {
         }
     }
     caps
+}
+
+/// Applies each change when the first picture that it is for arrives.
+fn apply_changes(element: &gstreamer::Element, changes: Arc<Mutex<VecDeque<Change>>>) {
+    let Some(pad) = element.static_pad("sink") else {
+        return;
+    };
+    let weak = element.downgrade();
+    pad.add_probe(gstreamer::PadProbeType::BUFFER, move |_, info| {
+        let pts = info.buffer().and_then(|b| b.pts());
+        loop {
+            let due = {
+                let mut changes = lock(&changes);
+                let due = changes
+                    .front()
+                    .is_some_and(|c| c.after.is_none() || pts > c.after);
+                if due { changes.pop_front() } else { None }
+            };
+            let (Some(change), Some(element)) = (due, weak.upgrade()) else {
+                return gstreamer::PadProbeReturn::Ok;
+            };
+            for &(name, value) in &change.values {
+                let literal = property::Literal::Int(value);
+                if let Err(error) = property::set(&element, name, literal) {
+                    tracing::warn!(%error, "a change that was checked does not apply");
+                }
+            }
+        }
+    });
 }
