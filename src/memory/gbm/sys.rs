@@ -57,7 +57,7 @@ pub(in crate::memory) enum CallError {
 
 fn reason(errno: &Option<Errno>) -> String {
     match errno {
-        Some(errno) => format!("{errno} ({errno:?})"),
+        Some(errno) => errno.to_string(),
         None => "it does not say why".to_owned(),
     }
 }
