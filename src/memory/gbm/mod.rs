@@ -51,6 +51,8 @@ pub(super) enum GbmError {
         modifier: Modifier,
         granted: Modifier,
     },
+    #[error("{LIBRARY} does not tell how the buffer that it made is tiled (modifier INVALID)")]
+    Untold,
     #[error("the dma-buf of {LIBRARY}: {0}")]
     Import(#[from] ImportError),
     #[error("examining a dma-buf of {LIBRARY}: {0}")]
@@ -77,9 +79,7 @@ impl GbmError {
             Self::Planar { .. } => {
                 "GBM takes sources of one plane, such as desktop, PNG or raw XR24"
             }
-            Self::Import(ImportError::ImplicitModifier { .. }) => {
-                "name a modifier: gbm:NODE:LINEAR, or one that the driver has"
-            }
+            Self::Untold => "name a modifier: gbm:NODE:LINEAR, or one that the driver has",
             Self::Call { .. } | Self::Granted { .. } => {
                 "the driver may not have this modifier for this format and size: try gbm:NODE:LINEAR"
             }
@@ -152,6 +152,10 @@ impl Allocator {
         if let Some(modifier) = modifier.filter(|modifier| *modifier != granted) {
             return Err(GbmError::Granted { modifier, granted });
         }
+        // Whoever exports it, its driver chose the layout and may have tiled it.
+        if granted == Modifier::INVALID {
+            return Err(GbmError::Untold);
+        }
         let (layout, objects) = self.describe(&bo, format.fourcc, size, granted)?;
         let fds: Vec<_> = objects.iter().map(AsFd::as_fd).collect();
         let source = DmaBuf::import(&fds, &layout, policy)?;
@@ -184,7 +188,8 @@ impl Allocator {
             return Ok(told(bo, Modifier::INVALID));
         };
         match device.buffer_with(fourcc, plane, size, modifier.0, sys::USE_RENDERING) {
-            Ok(bo) => Ok(told(bo, Modifier::INVALID)),
+            // Only what was listed may be granted.
+            Ok(bo) => Ok(told(bo, modifier)),
             // Drivers without modifiers still know the flag for linear.
             Err(error) if modifier.is_linear() => {
                 tracing::info!(%error, "LINEAR by its use flag");
