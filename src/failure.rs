@@ -39,7 +39,7 @@ impl Exit {
         ),
         (
             Self::Interrupted,
-            "interrupted; the file was finished first",
+            "interrupted; a file that was begun is whole",
         ),
     ];
 
