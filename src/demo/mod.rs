@@ -62,7 +62,7 @@ pub(crate) struct DemoArgs {
     /// Seed of the desktop
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Code every frame as fast as can be, instead of 60 a second with the
+    /// Code every frame as fast as can be, instead of in real time with the
     /// newest winning
     #[arg(long)]
     every_frame: bool,
