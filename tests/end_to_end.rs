@@ -132,9 +132,16 @@ fn every_kind_of_memory_gives_the_same_stream() {
         return;
     }
     let dir = directory("memory");
+    // Which encoder is best may change with what else the machine does.
+    let first = encode(&dir.join("first.h264"), &["--frames", "1"])
+        .ok()
+        .json();
+    let encoder = first["encoder"]["name"].as_str().unwrap();
     let file = |memory: &str| {
         let out = dir.join(format!("{memory}.h264"));
         let args = [
+            "--encoder",
+            encoder,
             "--size",
             "320x180",
             "--frames",
@@ -259,7 +266,7 @@ fn completions_and_manual_pages_are_made() {
     run(["man", dir.to_str().unwrap()]).ok();
     let page = fs::read_to_string(dir.join("scanout.1")).unwrap();
     assert!(
-        page.contains("130") && page.contains("Exit codes"),
+        page.contains("130  interrupted") && page.contains(".SH \"EXIT CODES\""),
         "{page}"
     );
     assert!(dir.join("scanout-encode.1").exists());

@@ -5,7 +5,8 @@
 //! itself took in its trial, what it holds back, and a handicap for codecs that
 //! fewer receivers decode. Trials are short and machines busy, so that costs
 //! within half as much again count as equal: among equals the codec that more
-//! receivers decode and then the backend's own rank decide, and the choice does not change from one run to the next.
+//! receivers decode and then the backend's own rank decide, so that the choice
+//! seldom changes from one run to the next. Under heavy load it may.
 
 use std::fmt::Write as _;
 

@@ -34,33 +34,42 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 struct Global {
     /// Print the result as JSON (with a schema version) on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = LAST)]
     json: bool,
     /// Log what happens on standard error; twice for debugging, thrice for every frame
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = LAST)]
     verbose: u8,
     /// Colours in text
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto, display_order = LAST)]
     color: Color,
 }
+
+/// What every command has stands below what is its own.
+const LAST: usize = 900;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Color {
     /// On terminals
     Auto,
+    /// In files and pipes too
     Always,
+    /// Nowhere
     Never,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show which encoders this machine has, and which of them really encode
+    #[command(after_help = generate::PROBE_EXAMPLES)]
     Probe(probe::ProbeArgs),
     /// Encode a source into a file
+    #[command(after_help = generate::ENCODE_EXAMPLES, after_long_help = generate::encode_notes())]
     Encode(Box<encode::EncodeArgs>),
     /// Write the synthetic desktop's frames and their damage
+    #[command(after_help = generate::TRACE_EXAMPLES)]
     Trace(trace::TraceArgs),
     /// Probe, encode ten seconds of desktop, decode them elsewhere and compare
+    #[command(after_long_help = generate::STAGES)]
     Demo(demo::DemoArgs),
     /// Write a completion script for a shell to standard output
     Completions(generate::CompletionsArgs),

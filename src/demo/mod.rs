@@ -43,8 +43,6 @@ pub(crate) struct DemoArgs {
     /// Codec [default: that of the best encoder here]
     #[arg(long)]
     codec: Option<Codec>,
-    #[command(flatten)]
-    choice: ChoiceArgs,
     /// Size of the desktop
     #[arg(long, value_name = "WxH", default_value = "1920x1080", value_parser = values::size)]
     size: Size,
@@ -64,10 +62,13 @@ pub(crate) struct DemoArgs {
     /// Seed of the desktop
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Code every frame as fast as can be, instead of 60 a second with the
+    /// Code every frame as fast as can be, instead of in real time with the
     /// newest winning
     #[arg(long)]
     every_frame: bool,
+    // Last, since its heading would cover what follows.
+    #[command(flatten)]
+    choice: ChoiceArgs,
 }
 
 /// The result of `scanout demo --json`.

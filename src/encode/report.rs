@@ -353,7 +353,7 @@ impl EncodeReport {
         row(
             "time",
             format!(
-                "{:.2} s{speed}; CPU {:.2} s user, {:.2} s system, {:.2} ms per frame taken, drawing the source included",
+                "{:.2} s{speed}; CPU {:.2} s user, {:.2} s system, {:.2} ms per frame taken, drawing or reading the source included",
                 self.wall_s,
                 self.cpu.user_s,
                 self.cpu.system_s,

@@ -213,7 +213,7 @@ fn write(out: &mut String, probed: &Probed, quick: bool) -> std::fmt::Result {
     if !packages.is_empty() {
         writeln!(
             out,
-            "\n{HEAD}not here{HEAD:#}, and what brings it on Debian and Ubuntu (hardware encoders also need the hardware)"
+            "\n{HEAD}not here{HEAD:#}, and the package of Debian and Ubuntu that has it, not in every release (a hardware encoder shows only where its hardware is)"
         )?;
         let mut table = Table::new();
         for (package, encoders) in packages {
