@@ -12,8 +12,11 @@ use scanout_core::sync::EventFd;
 use crate::reaper;
 
 /// What an element reported on the bus.
+///
+/// Its one line is for users; what the element says to developers, with places
+/// in its source, is in [`ElementError::debug`] and goes to the debug log.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{element}: {message}{}", debug.as_deref().map(|d| format!(" ({d})")).unwrap_or_default())]
+#[error("{element}: {message}")]
 pub struct ElementError {
     /// Which element.
     pub element: String,
@@ -306,7 +309,7 @@ fn on_message(output: &Output, message: &gstreamer::Message, niceness: i32) {
     match message.view() {
         gstreamer::MessageView::Error(error) => {
             let error = ElementError::of(error);
-            tracing::debug!(%error, "element failed");
+            tracing::debug!(%error, debug = error.debug.as_deref(), "element failed");
             output.change(|state| {
                 // The first is the cause, those after it are its echoes.
                 state.error.get_or_insert(error);
@@ -353,6 +356,10 @@ mod tests {
         assert_eq!(error.element, "identity0");
         assert!(event.drain(), "the wake was not raised");
         assert!(error.to_string().contains("identity0: "), "{error}");
+        // Places in GStreamer's source are for the log.
+        let said = error.debug.clone().unwrap_or_default();
+        assert!(said.contains(".c("), "{said}");
+        assert!(!error.to_string().contains(".c("), "{error}");
         assert!(pipeline.output.take_error().is_none());
     }
 

@@ -87,12 +87,7 @@ pub(super) fn build(
     input: &Input,
     event: &Arc<EventFd>,
 ) -> Result<(Running, settings::NotApplied), OpenError> {
-    let element = gstreamer::ElementFactory::make(name)
-        .build()
-        .map_err(|cause| OpenError::NoSuchEncoder {
-            name: name.to_owned(),
-            reason: cause.to_string(),
-        })?;
+    let element = make(name)?;
     let mut not_applied = settings::configure(&element, row, config)?;
     if !row.chroma.contains(&input.chroma) {
         return Err(OpenError::Unsupported {
@@ -115,14 +110,19 @@ pub(super) fn build(
             format!("no caps for {:?}", input.layout.format()),
         )
     })?;
-    check_input(&element, name, &caps, size)?;
+    let upload = row.upload.map(make).transpose()?;
+    // What stands first takes the pictures from us; the size is the encoder's
+    // matter in any case.
+    check_input(upload.as_ref().unwrap_or(&element), name, &caps, size)?;
+    check_size(&element, name, size)?;
     let output = output_caps(&element, row);
     if property::set(&element, "qos", property::Literal::Bool(false)).is_err() {
         not_applied.push(format!("{name} may skip pictures when it is late."));
     }
+    let elements: Vec<_> = upload.into_iter().chain([element.clone()]).collect();
     let pipeline = Pipeline::to_units(
         crate::pipeline::source(&caps),
-        std::slice::from_ref(&element),
+        &elements,
         &output,
         Arc::clone(event),
         input.niceness,
@@ -137,6 +137,15 @@ pub(super) fn build(
         changes,
     };
     Ok((running, not_applied))
+}
+
+fn make(name: &str) -> Result<gstreamer::Element, OpenError> {
+    gstreamer::ElementFactory::make(name)
+        .build()
+        .map_err(|cause| OpenError::NoSuchEncoder {
+            name: name.to_owned(),
+            reason: cause.to_string(),
+        })
 }
 
 /// Compares the pictures with the element's pad template, where a refusal can
@@ -156,20 +165,33 @@ fn check_input(
     if template.can_intersect(caps) {
         return Ok(());
     }
-    let (min, max) = crate::backend::size_range(&template);
-    let fits = |side: u32, min: u32, max: u32| (min..=max).contains(&side);
-    if !fits(size.width, min.width, max.width) || !fits(size.height, min.height, max.height) {
-        return Err(OpenError::Size {
-            encoder: name.to_owned(),
-            size,
-            min,
-            max,
-        });
-    }
+    check_range(&template, name, size)?;
     Err(OpenError::Unsupported {
         encoder: name.to_owned(),
         what: "those pictures",
         detail: format!("{caps}, where it takes {template}"),
+    })
+}
+
+/// Compares the size with what the element's pad template takes.
+fn check_size(element: &gstreamer::Element, name: &str, size: Size) -> Result<(), OpenError> {
+    match element.pad_template("sink") {
+        Some(template) => check_range(template.caps(), name, size),
+        None => Ok(()),
+    }
+}
+
+fn check_range(template: &gstreamer::CapsRef, name: &str, size: Size) -> Result<(), OpenError> {
+    let (min, max) = crate::backend::size_range(template);
+    let fits = |side: u32, min: u32, max: u32| (min..=max).contains(&side);
+    if fits(size.width, min.width, max.width) && fits(size.height, min.height, max.height) {
+        return Ok(());
+    }
+    Err(OpenError::Size {
+        encoder: name.to_owned(),
+        size,
+        min,
+        max,
     })
 }
 
