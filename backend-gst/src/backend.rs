@@ -14,6 +14,7 @@ use scanout_core::format::{self, Modifier};
 use scanout_core::geometry::Size;
 
 use crate::elements::{self, Element, Family, Live, Place};
+use crate::gpu::{self, GpuStager};
 use crate::offer::{self, Offer};
 use crate::property::{self, Literal};
 use crate::stager::CpuStager;
@@ -25,6 +26,14 @@ pub(crate) const CPU: &str = "cpu";
 const MAX_SIDE: u32 = scanout_core::convert::PictureLayout::MAX_SIDE;
 
 /// The encoder elements of the installed GStreamer.
+///
+/// Which way pixels go to a hardware element is for
+/// [`StageConfig::max_path`] to say. [`PathClass::GpuCopy`] converts dma-bufs on
+/// the device, where it has a converter (va: `vapostproc`), and refuses every
+/// other source with [`StageError::Path`](scanout_core::encoder::StageError::Path);
+/// a dearer ceiling has the CPU convert and the element upload
+/// ([`PathClass::CpuUpload`]), whatever the source; a cheaper one is
+/// [`OpenError::Path`].
 #[derive(Debug)]
 pub struct GstBackend {
     niceness: i32,
@@ -274,6 +283,17 @@ impl Backend for GstBackend {
         let family = elements.first().map_or(Family::Software, |e| e.row.family);
         let format = offer::picture_format(family, Chroma::C420);
         capabilities.imports = imports(format, path(family));
+        if let Some(converter) = gpu::Converter::of(family, &device.id) {
+            for caps in &mut capabilities.encoders {
+                caps.path = PathClass::GpuCopy;
+                caps.notes.push(format!(
+                    "Dma-bufs go through {} where at most gpu-copy is allowed, else the CPU converts.",
+                    converter.name()
+                ));
+            }
+            let on_device = imports(format, PathClass::GpuCopy);
+            capabilities.imports.splice(0..0, on_device);
+        }
         Ok(capabilities)
     }
 
@@ -283,6 +303,14 @@ impl Backend for GstBackend {
             what: "staging",
             detail: "the registry has no encoder element of such a device".to_owned(),
         })?;
+        // With dearer ways allowed the CPU converts: it takes memory and memfds
+        // as well, which no driver imports.
+        if config.max_path == PathClass::GpuCopy
+            && let Some(converter) = gpu::Converter::of(offer.family, &offer.device)
+        {
+            let stager = GpuStager::new(config, offer, &converter, self.niceness)?;
+            return Ok(Box::new(stager));
+        }
         Ok(Box::new(CpuStager::new(config, offer, self.niceness)?))
     }
 }

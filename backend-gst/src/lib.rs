@@ -5,7 +5,9 @@
 //! `av1enc`, `rav1enc`, `vp8enc`, `vp9enc` on the CPU, and the elements of va,
 //! msdk, qsv, nvcodec, v4l2 and vulkan on hardware. Each encoder is a pipeline of
 //! its own, `appsrc ! element ! appsink`, whose pictures are read in place and
-//! whose packets come out one per picture, without delay.
+//! whose packets come out one per picture, without delay. Pictures come from the
+//! CPU's conversion or, for va elements, from a converter on the device; see
+//! [`GstBackend`].
 //!
 //! **No hardware element has ever run here.** Their pipelines are tested with
 //! software elements in their places; see `docs/hardware.md`.
@@ -29,17 +31,19 @@
 //! # Ok(())
 //! # }
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 #[cfg(test)]
 extern crate self as scanout_gst;
 
 mod backend;
+mod contexts;
 mod decode;
 pub mod elements;
 mod encoder;
 mod frame;
+mod gpu;
 mod headers;
 pub mod mux;
 mod offer;
@@ -54,6 +58,7 @@ mod stand_in;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;
+mod sys;
 
 pub use backend::GstBackend;
 pub use decode::{DecodeError, DecodedFrame, Decoder};

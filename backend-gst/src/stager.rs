@@ -8,8 +8,9 @@ use scanout_core::encoder::{
 use scanout_core::staging::CpuStaging;
 
 use crate::backend;
-use crate::encoder::{GstEncoder, Input};
+use crate::encoder::{GstEncoder, Input, Memory};
 use crate::offer::{self, Offer};
+use crate::pipeline::Around;
 
 /// Converts on the CPU; feeds any number of elements of one device.
 ///
@@ -20,7 +21,7 @@ pub(crate) struct CpuStager {
     staging: CpuStaging,
     config: StageConfig,
     offer: Offer,
-    niceness: i32,
+    around: Around,
 }
 
 impl CpuStager {
@@ -41,7 +42,10 @@ impl CpuStager {
             staging: CpuStaging::new(config, format, backend::path(offer.family))?,
             config: config.clone(),
             offer,
-            niceness,
+            around: Around {
+                niceness,
+                ..Around::default()
+            },
         })
     }
 }
@@ -68,7 +72,8 @@ impl Stager for CpuStager {
             layout: *self.staging.layout(),
             color: self.config.color,
             chroma,
-            niceness: self.niceness,
+            memory: Memory::Host,
+            around: self.around.clone(),
         };
         Ok(Box::new(GstEncoder::open(row, &name, config, input)?))
     }

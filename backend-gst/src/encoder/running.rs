@@ -7,28 +7,40 @@ use std::time::Duration;
 use gstreamer::prelude::*;
 use scanout_core::color::ColorSpec;
 use scanout_core::convert::PictureLayout;
-use scanout_core::encoder::{Chroma, EncoderConfig, FrameTimes, OpenError, PictureId};
+use scanout_core::encoder::{Chroma, EncoderConfig, FrameTimes, OpenError, Picture, PictureId};
 use scanout_core::geometry::Size;
 use scanout_core::sync::EventFd;
 
 use super::DEPTH;
 use crate::elements::Element;
 use crate::frame;
-use crate::pipeline::{Pipeline, build_error};
+use crate::pipeline::{Around, Pipeline, build_error};
 use crate::{property, settings};
 
 /// How the pictures given to an encoder look, and how its threads run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Input {
     pub(crate) layout: PictureLayout,
     pub(crate) color: ColorSpec,
     pub(crate) chroma: Chroma,
-    pub(crate) niceness: i32,
+    pub(crate) memory: Memory,
+    pub(crate) around: Around,
+}
+
+/// Where pictures lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// In host memory.
+    Host,
+    /// Where a converter put them; `feature` is what caps call that.
+    Device { feature: Option<&'static str> },
 }
 
 /// A picture inside, until its packet is out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Inside {
+    /// Keeps the picture's surface from being lent again.
+    pub(super) _held: Picture,
     pub(super) pts: gstreamer::ClockTime,
     pub(super) picture: PictureId,
     pub(super) number: u64,
@@ -97,12 +109,17 @@ pub(super) fn build(
         });
     }
     let size = frame::told_size(&input.layout, row.codec);
+    let (feature, upload) = match input.memory {
+        Memory::Host => (None, row.upload),
+        Memory::Device { feature } => (feature, None),
+    };
     let caps = frame::caps(
         &input.layout,
         size,
         input.color,
         row.codec,
-        config.frame_rate,
+        Some(config.frame_rate),
+        feature,
     )
     .ok_or_else(|| {
         build_error(
@@ -110,7 +127,7 @@ pub(super) fn build(
             format!("no caps for {:?}", input.layout.format()),
         )
     })?;
-    let upload = row.upload.map(make).transpose()?;
+    let upload = upload.map(make).transpose()?;
     // What stands first takes the pictures from us; the size is the encoder's
     // matter in any case.
     check_input(upload.as_ref().unwrap_or(&element), name, &caps, size)?;
@@ -125,7 +142,7 @@ pub(super) fn build(
         &elements,
         &output,
         Arc::clone(event),
-        input.niceness,
+        &input.around,
     )?;
     let changes = Arc::<Mutex<VecDeque<Change>>>::default();
     apply_changes(&element, Arc::clone(&changes));
