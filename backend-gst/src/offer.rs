@@ -91,12 +91,16 @@ impl Offer {
         }
         let row = elements::find(name)
             .ok_or_else(|| no_such("it is not in the table of known elements".to_owned()))?;
-        if gstreamer::ElementFactory::find(name).is_none() {
+        if row.family == self.family && gstreamer::ElementFactory::find(name).is_none() {
             return Err(no_such(install_hint(row)));
         }
+        let own = match self.family {
+            Family::Software => "elements on the CPU".to_owned(),
+            _ => format!("those of device {}", self.device),
+        };
         Err(no_such(format!(
-            "it is a {} element, and this stager's pictures are for those of device {}",
-            row.family, self.device
+            "it is a {} element, and this stager's pictures are for {own}",
+            row.family
         )))
     }
 }

@@ -210,7 +210,7 @@ impl GstEncoder {
         self.current.catch_up().map_err(|flow| self.refused(flow))?;
         self.next_picture += 1;
         self.current.inside.push_back(Inside {
-            _held: picture.clone(),
+            _held: (self.input.memory != Memory::Host).then(|| picture.clone()),
             pts,
             picture: picture_id,
             number: info.number,

@@ -39,8 +39,9 @@ pub(crate) enum Memory {
 /// A picture inside, until its packet is out.
 #[derive(Clone, Debug)]
 pub(super) struct Inside {
-    /// Keeps the picture's surface from being lent again.
-    pub(super) _held: Picture,
+    /// Keeps a surface on a device from being lent again; the buffer of one in
+    /// host memory does that itself.
+    pub(super) _held: Option<Picture>,
     pub(super) pts: gstreamer::ClockTime,
     pub(super) picture: PictureId,
     pub(super) number: u64,
