@@ -19,16 +19,18 @@ mod frame;
 mod packet;
 mod path;
 mod picture;
+mod rate;
 mod traits;
 
 pub use caps::{Capabilities, Device, DeviceKind, EncoderCaps, ImportFormat, RateMode};
 pub use config::{
-    Adjustment, Applied, Bitrate, Chroma, Codec, Effort, EncoderConfig, FrameRate, Keyframes,
-    ParseBitrateError, ParseNameError, QpBounds, RateControl, StageConfig,
+    Adjustment, Applied, Chroma, Codec, Effort, EncoderConfig, Keyframes, ParseNameError,
+    StageConfig,
 };
 pub use error::{BackendError, BoxedError, EncodeError, OpenError, StageError};
 pub use frame::{Frame, FrameTimes, Ticket};
 pub use packet::{BytesPool, Packet, PacketBytes, PictureId, StreamInfo};
 pub use path::PathClass;
 pub use picture::{HostSurface, Picture, PictureInfo, PicturePool, Surface, VacantPicture};
+pub use rate::{Bitrate, FrameRate, ParseBitrateError, QpBounds, RateControl};
 pub use traits::{Backend, BackendName, Encoder, PictureRequest, StageEvent, Stager};
