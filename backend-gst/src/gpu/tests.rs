@@ -10,7 +10,7 @@ use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, Orientation, Plane};
 use scanout_core::encoder::{Codec, HostSurface, Picture, PictureRequest, RateControl};
 use scanout_core::format::{Fourcc, Modifier};
 use scanout_core::geometry::{Damage, Rect, Size};
-use scanout_core::sync::Acquire;
+use scanout_core::sync::{Acquire, SyncFile};
 
 use super::source::Imports;
 use super::*;
@@ -247,7 +247,6 @@ fn the_source_is_free_before_the_picture_is_ready_and_may_be_scribbled_over() {
     let buffer = import(&[&canvas], &layout);
     let expected = reference(buffer.clone());
     let ticket = stager.stage(frame(7, buffer)).unwrap();
-    assert_eq!(stager.room(), 0, "one conversion at a time");
     let deadline = Instant::now() + support::LIMIT;
     let mut events = Vec::new();
     while events.len() < 2 {
@@ -261,6 +260,34 @@ fn the_source_is_free_before_the_picture_is_ready_and_may_be_scribbled_over() {
     };
     assert_eq!(*seen, ticket);
     assert_same_colours(&nv12(picture), &expected);
+}
+
+#[test]
+fn a_fence_that_does_not_signal_blocks_nobody_and_fails_its_frame_only() {
+    if !ready() {
+        return;
+    }
+    let mut stager = stager();
+    let (canvas, layout) = squares(6);
+    let mut stuck = frame(0, import(&[&canvas], &layout));
+    let never = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
+    stuck.acquire = Acquire::SyncFile(SyncFile::new(never));
+    let ticket = stager.stage(stuck).unwrap();
+    // The fence holds the conversion for 200 ms.
+    assert_eq!(stager.room(), 0, "one conversion at a time");
+    let second = stager.stage(frame(1, import(&[&canvas], &layout)));
+    assert!(matches!(second, Err(StageError::NoSurface { .. })));
+    let deadline = Instant::now() + support::LIMIT;
+    loop {
+        assert!(Instant::now() < deadline);
+        match stager.poll().unwrap() {
+            Some(StageEvent::Failed(t, StageError::Acquire(_))) if t == ticket => break,
+            Some(event) => panic!("{event:?}"),
+            None => {}
+        }
+    }
+    let picture = support::stage(&mut stager, frame(2, import(&[&canvas], &layout)));
+    assert_eq!(picture.info().number, 2);
 }
 
 #[test]
