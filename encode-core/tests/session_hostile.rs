@@ -239,7 +239,7 @@ fn sessions_leave_no_descriptor_and_no_thread() {
         for number in 0..3 {
             let _ = session.submit(frame(number, Damage::full(SIZE)), Release::noop());
         }
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             session.finish(LIMIT).unwrap();
         } else {
             drop(session);
