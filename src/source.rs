@@ -1,9 +1,14 @@
 //! Where frames come from, as the command line says it.
 
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use clap::Args;
+use scanout_core::color::Range;
 use scanout_core::encoder::FrameRate;
 use scanout_core::geometry::Size;
-use scanout_trace::source::{self, FrameReader, SourceError, SourceSpec};
+use scanout_trace::source::{self, FrameReader, SourceError, SourceSpec, Y4mReader};
 
 use crate::cli::values;
 use crate::failure::Failure;
@@ -71,6 +76,38 @@ impl SourceArgs {
         self.source
             .open(size, fps, self.seed)
             .map_err(|error| failed(&error))
+    }
+
+    /// The file, where the source is one.
+    fn file(&self) -> Option<&Path> {
+        match &self.source {
+            SourceSpec::Y4m(path) | SourceSpec::Raw { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// True where `path` is the source's own file, by whatever name.
+    pub(crate) fn is(&self, path: &Path) -> bool {
+        let of = |path: &Path| {
+            let file = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+            Some((file.dev(), file.ino()))
+        };
+        let source = self.file().and_then(of);
+        source.is_some() && source == of(path)
+    }
+
+    /// The range of samples that a Y4M file states. Pipes are not asked: what
+    /// is read of them is gone.
+    pub(crate) fn declared_range(&self) -> Option<Range> {
+        let SourceSpec::Y4m(path) = &self.source else {
+            return None;
+        };
+        fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        let reader = Y4mReader::new(File::open(path).ok()?).ok()?;
+        reader.header().full_range.map(|full| match full {
+            true => Range::Full,
+            false => Range::Limited,
+        })
     }
 
     /// The source's name and what belongs to it.

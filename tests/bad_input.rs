@@ -205,6 +205,50 @@ fn a_source_that_breaks_off_leaves_a_whole_file_and_says_so() {
 }
 
 #[test]
+fn a_source_is_not_written_over() {
+    let dir = directory("itself");
+    let film = dir.join("film.h264");
+    let link = dir.join("link.h264");
+    fs::write(&film, [7; 64 * 64 * 4]).unwrap();
+    symlink(&film, &link).unwrap();
+    let source = format!("raw:{}:64x64:XR24", film.display());
+    for out in [&film, &link] {
+        let out = out.to_str().unwrap();
+        let ran = run(["encode", "--source", &source, "--output", out]);
+        assert_told(&ran, 2, &[out, "it is the source"]);
+    }
+    assert_eq!(fs::read(&film).unwrap(), [7; 64 * 64 * 4]);
+}
+
+#[test]
+fn two_programs_do_not_write_to_one_file() {
+    let dir = directory("both");
+    for name in ["x.h264", "x.mp4"] {
+        let out = dir.join(name);
+        let partial = out.with_extension(format!("part.{}", &name[2..]));
+        let other = fs::File::create(&partial).unwrap();
+        other.lock().unwrap();
+        fs::write(&partial, "theirs").unwrap();
+        let args = ["encode", "--frames", "2", "--size", "64x64", "--output"];
+        let ran = run([&args[..], &[out.to_str().unwrap()]].concat());
+        assert_told(&ran, 6, &[name, "another program"]);
+        assert_eq!(fs::read(&partial).unwrap(), b"theirs");
+    }
+}
+
+#[test]
+fn a_picture_too_small_for_mp4_is_told_with_the_bound() {
+    let dir = directory("small");
+    let raw = dir.join("frames.bgrx");
+    fs::write(&raw, [0; 2 * 15 * 16 * 4]).unwrap();
+    let source = format!("raw:{}:15x16:XR24", raw.display());
+    let out = dir.join("x.mp4");
+    let out = out.to_str().unwrap();
+    let ran = run(["encode", "--source", &source, "--output", out]);
+    assert_told(&ran, 2, &["15x16", "at least 16", ".mkv"]);
+}
+
+#[test]
 fn a_format_without_a_conversion_is_named() {
     if !have_encoder("h264") {
         return;

@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use support::{Ran, directory, ffprobe, have, have_encoder, run};
 
@@ -282,4 +283,30 @@ fn help_tells_the_exit_codes() {
         !ran.stdout.contains('\x1b'),
         "no colours outside of a terminal"
     );
+}
+
+#[test]
+fn the_range_that_a_y4m_file_states_is_the_range_of_the_stream() {
+    if !have("ffprobe") || !have_encoder("h264") {
+        return;
+    }
+    let dir = directory("range");
+    for (said, coded, other) in [("FULL", "pc", "limited"), ("LIMITED", "tv", "full")] {
+        let film = dir.join(format!("{said}.y4m"));
+        let header = format!("YUV4MPEG2 W64 H48 F25:1 C420jpeg XCOLORRANGE={said}\nFRAME\n");
+        let samples = [128; 64 * 48 * 3 / 2];
+        fs::write(&film, [header.as_bytes(), &samples].concat()).unwrap();
+        let film = film.to_str().unwrap();
+        let out = dir.join(format!("{said}.h264"));
+        encode(&out, &["--source", film]).ok();
+        let probed = Command::new("ffprobe")
+            .args(["-v", "error", "-of", "csv=p=0"])
+            .args(["-show_entries", "stream=color_range"])
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&probed.stdout).trim(), coded);
+        let refused = encode(&out, &["--source", film, "--range", other]);
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+    }
 }

@@ -91,9 +91,9 @@ pub(crate) struct PictureArgs {
     /// Colour matrix: bt709 or bt601
     #[arg(long, value_name = "MATRIX", default_value = "bt709", value_parser = matrix)]
     pub(crate) color_matrix: Matrix,
-    /// Nominal range: limited or full
-    #[arg(long, default_value = "limited", value_parser = range)]
-    pub(crate) range: Range,
+    /// Nominal range: limited or full [default: as a Y4M file says, else limited]
+    #[arg(long, value_parser = range)]
+    pub(crate) range: Option<Range>,
 }
 
 /// How the run goes.
@@ -130,6 +130,13 @@ fn matrix(text: &str) -> Result<Matrix, String> {
         "bt709" => Ok(Matrix::Bt709),
         "bt601" => Ok(Matrix::Bt601),
         _ => Err(format!("{text:?} is no colour matrix: one of bt709, bt601")),
+    }
+}
+
+fn range_name(range: Range) -> &'static str {
+    match range {
+        Range::Limited => "limited",
+        Range::Full => "full",
     }
 }
 
@@ -193,9 +200,9 @@ impl RateArgs {
 }
 
 impl PictureArgs {
-    fn color(&self) -> ColorSpec {
+    fn color(&self, range: Range) -> ColorSpec {
         let mut color = ColorSpec {
-            range: self.range,
+            range,
             ..ColorSpec::DESKTOP
         };
         if self.color_matrix == Matrix::Bt601 {
@@ -207,14 +214,31 @@ impl PictureArgs {
         color
     }
 
-    pub(super) fn stage(&self, size: Size, max_path: Option<PathClass>) -> StageConfig {
+    /// How pictures of `size` are coded, of a source whose samples are in the
+    /// range `declared`, where it has one: such samples are taken as they are.
+    pub(super) fn stage(
+        &self,
+        size: Size,
+        declared: Option<Range>,
+        max_path: Option<PathClass>,
+    ) -> Result<StageConfig, Failure> {
+        if let (Some(asked), Some(declared)) = (self.range, declared)
+            && asked != declared
+        {
+            return Err(Failure::usage(format_args!(
+                "--range {}: the source says that its samples are of {} range",
+                range_name(asked),
+                range_name(declared)
+            ))
+            .hint("leave --range out: samples that are Y'CbCr already are not converted"));
+        }
         let mut stage = StageConfig::new(size);
         stage.chroma = self.chroma;
-        stage.color = self.color();
+        stage.color = self.color(declared.or(self.range).unwrap_or(Range::Limited));
         if let Some(path) = max_path {
             stage.max_path = path;
         }
-        stage
+        Ok(stage)
     }
 }
 
@@ -237,7 +261,7 @@ impl Default for PictureArgs {
         Self {
             chroma: Chroma::C420,
             color_matrix: Matrix::Bt709,
-            range: Range::Limited,
+            range: None,
         }
     }
 }
@@ -245,7 +269,40 @@ impl Default for PictureArgs {
 impl RunArgs {
     /// Frames to take of a source of `rate`, where there is a limit.
     pub(super) fn frame_limit(&self, rate: FrameRate) -> Option<u64> {
-        let by_time = |time: Duration| (time.as_secs_f64() * rate.as_f64()).ceil() as u64;
+        // In whole numbers: 1.1 s at 10 per second are 11 frames, and not the 12
+        // that rounding up a hair above 11.0 gives.
+        let by_time = |time: Duration| {
+            let per = u128::from(rate.den.get()) * 1_000_000_000;
+            let frames = (time.as_nanos() * u128::from(rate.num.get())).div_ceil(per);
+            u64::try_from(frames).unwrap_or(u64::MAX)
+        };
         self.frames.or_else(|| self.duration.map(by_time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_as_many_frames_as_begin_in_it() {
+        let frames = |ms, num, den| {
+            let run = RunArgs {
+                frames: None,
+                duration: Some(Duration::from_millis(ms)),
+                realtime: false,
+                skip_unchanged: false,
+                memory: Memory::Process,
+            };
+            let rate = FrameRate {
+                num: NonZeroU32::new(num).unwrap(),
+                den: NonZeroU32::new(den).unwrap(),
+            };
+            run.frame_limit(rate)
+        };
+        assert_eq!(frames(1100, 10, 1), Some(11));
+        assert_eq!(frames(10_000, 60, 1), Some(600));
+        assert_eq!(frames(1001, 30_000, 1001), Some(30));
+        assert_eq!(frames(1, 60, 1), Some(1));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use scanout_core::encoder::Codec;
+use scanout_core::geometry::Size;
 
 use crate::failure::Failure;
 
@@ -18,6 +19,9 @@ pub(crate) enum Container {
     /// Matroska, by GStreamer.
     Mkv,
 }
+
+/// Smallest side that GStreamer's `mp4mux` accepts, by its pad templates.
+const MP4_MIN_SIDE: u32 = 16;
 
 /// The extensions with the codecs that they can hold, the default first.
 const EXTENSIONS: [(&str, Container, &[Codec]); 9] = [
@@ -100,6 +104,17 @@ impl Destination {
             container: *container,
             codec,
         })
+    }
+
+    /// That the container holds pictures of `size`.
+    pub(crate) fn check(&self, size: Size) -> Result<(), Failure> {
+        if self.container == Container::Mp4 && size.width.min(size.height) < MP4_MIN_SIDE {
+            return Err(Failure::usage(format_args!(
+                "an MP4 file of {size}: sides must be at least {MP4_MIN_SIDE} pixels"
+            ))
+            .hint("Matroska (.mkv) and bare streams hold any size"));
+        }
+        Ok(())
     }
 
     fn on_stdout(codec: Codec) -> Result<Self, Failure> {

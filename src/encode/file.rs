@@ -1,8 +1,9 @@
 //! A file that has its name only when it is whole.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -123,13 +124,12 @@ impl OutputFile {
         let target = match place.current() {
             None => Target::Stdout(io::stdout()),
             Some(path) => {
-                let opened = OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .open(path);
                 // Told by the name that the user gave.
                 let name = place.path.as_deref().unwrap_or(path);
+                let opened = match place.partial {
+                    Some(_) => reserve(path),
+                    None => OpenOptions::new().write(true).open(path),
+                };
                 Target::File(opened.map_err(|e| Failure::output(name.display(), &e))?)
             }
         };
@@ -179,9 +179,10 @@ impl OutputFile {
     pub(super) fn finish(&mut self) -> Result<u64, Failure> {
         let done = self.to().and_then(|to| to.flush());
         done.map_err(|e| Failure::output(self.place.name(), &e))?;
-        self.to = None;
+        // Named before it is closed: until then the file is locked.
         self.place.complete()?;
         self.unfinished = None;
+        self.to = None;
         Ok(self.written)
     }
 }
@@ -195,6 +196,35 @@ impl Drop for OutputFile {
             if self.written == 0 {
                 self.place.discard_empty();
             }
+        }
+    }
+}
+
+/// Opens the file at `path`, empty, for this process alone: two that write to
+/// one file would both end well and leave a mixture.
+fn reserve(path: &Path) -> io::Result<File> {
+    loop {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                let why = "another program is writing it at this moment";
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, why));
+            }
+            // A file system without locks: as good as can be.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        // Whoever had the lock may have given the file its name meanwhile.
+        let is_this = |there: fs::Metadata| {
+            file.metadata()
+                .is_ok_and(|open| (open.dev(), open.ino()) == (there.dev(), there.ino()))
+        };
+        if fs::metadata(path).is_ok_and(is_this) {
+            file.set_len(0)?;
+            return Ok(file);
         }
     }
 }

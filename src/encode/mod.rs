@@ -96,11 +96,26 @@ pub(crate) fn encode(
         .map(|d| d.codec)
         .ok_or_else(|| Failure::new(Exit::Internal, "nowhere to write to"))?;
     // What is cheap to refuse comes first: settings, source, memory, output.
+    for path in destinations.iter().filter_map(|to| to.path.as_deref()) {
+        if task.source.is(path) {
+            return Err(Failure::usage(format_args!(
+                "--output {}: it is the source",
+                path.display()
+            ))
+            .hint("name another file"));
+        }
+    }
     let mut reader = task.source.open()?;
     let (size, fourcc) = (reader.size(), reader.fourcc());
     let rate = source::rate_of(reader.as_ref());
     let encoder = task.rate.config(codec, rate)?;
-    let stage = task.picture.stage(size, task.choice.require_path);
+    for destination in destinations {
+        destination.check(size)?;
+    }
+    let declared = task.source.declared_range();
+    let stage = task
+        .picture
+        .stage(size, declared, task.choice.require_path)?;
     let ring = Ring::new(&task.run.memory, fourcc, size)?;
     let writers = destinations
         .iter()

@@ -1,6 +1,7 @@
 //! The sources being read, where both the session's thread and the watchdog
 //! can let go of them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,14 @@ pub(super) struct Held {
     state: Mutex<State>,
     changed: Condvar,
     limit: Duration,
+}
+
+/// Completes a release on a thread that has others to complete: an owner that
+/// panics does not keep them from being told.
+pub(super) fn let_go(release: Option<Release>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(release))).is_err() {
+        tracing::error!("the owner of a source panicked when told that it is free");
+    }
 }
 
 impl Held {
@@ -110,7 +119,9 @@ impl Held {
     /// Lets go of everything at once.
     pub(super) fn release_all(&self) {
         let sources = std::mem::take(&mut self.lock().sources);
-        drop(sources);
+        for source in sources {
+            let_go(source.release);
+        }
     }
 
     /// Ends [`Held::watch`].
@@ -133,7 +144,7 @@ impl Held {
                 drop(state);
                 tracing::warn!(?ticket, limit = ?self.limit, "source let go before it was read");
                 stats.let_go();
-                drop(release);
+                let_go(release);
                 state = self.lock();
                 continue;
             }

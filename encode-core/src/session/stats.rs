@@ -1,5 +1,6 @@
 //! Counts and times of a session. Recording allocates nothing.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -126,11 +127,15 @@ pub struct SessionStats {
     pub path: Option<PathClass>,
     /// Times of staging.
     pub times: StageTimes,
-    /// The streams, ended ones too.
+    /// The streams in the order of their ids, the last 64 that have ended too.
     pub streams: Vec<StreamStats>,
     /// Why the first frame that could not be staged was refused.
     pub first_failure: Option<String>,
 }
+
+/// Ended streams whose numbers are kept: a session may run for weeks, and
+/// viewers come and go.
+const ENDED_KEPT: usize = 64;
 
 #[derive(Debug)]
 struct StreamRecord {
@@ -155,6 +160,23 @@ struct Record {
     hold: Times,
     streams: Vec<StreamRecord>,
     first_failure: Option<String>,
+    ended: VecDeque<StreamStats>,
+}
+
+impl StreamRecord {
+    fn stats(&self) -> StreamStats {
+        StreamStats {
+            stream: self.stream,
+            coded: self.coded,
+            keyframes: self.keyframes,
+            superseded: self.superseded,
+            bytes: self.bytes,
+            largest: self.largest,
+            queue: self.queue.summary(),
+            encode: self.encode.summary(),
+            total: self.total.summary(),
+        }
+    }
 }
 
 /// What the threads of a session write to.
@@ -172,6 +194,7 @@ impl Stats {
             hold: Times::new(),
             streams: Vec::new(),
             first_failure: None,
+            ended: VecDeque::new(),
         }))
     }
 
@@ -235,6 +258,20 @@ impl Stats {
         });
     }
 
+    /// Keeps the numbers of a stream that has ended, without its distributions,
+    /// which are a hundred times as large.
+    pub(super) fn end_stream(&self, stream: StreamId) {
+        let mut record = self.lock();
+        let Some(index) = record.streams.iter().position(|s| s.stream == stream) else {
+            return;
+        };
+        let ended = record.streams.remove(index).stats();
+        if record.ended.len() == ENDED_KEPT {
+            record.ended.pop_front();
+        }
+        record.ended.push_back(ended);
+    }
+
     pub(super) fn superseded(&self, stream: StreamId) {
         if let Some(record) = self.lock().streams.iter_mut().find(|s| s.stream == stream) {
             record.superseded += 1;
@@ -263,6 +300,9 @@ impl Stats {
 
     pub(super) fn snapshot(&self) -> SessionStats {
         let record = self.lock();
+        let running = record.streams.iter().map(StreamRecord::stats);
+        let mut streams: Vec<_> = record.ended.iter().cloned().chain(running).collect();
+        streams.sort_by_key(|s| s.stream);
         SessionStats {
             first_failure: record.first_failure.clone(),
             frames: record.frames,
@@ -273,21 +313,7 @@ impl Stats {
                 convert: record.convert.summary(),
                 hold: record.hold.summary(),
             },
-            streams: record
-                .streams
-                .iter()
-                .map(|s| StreamStats {
-                    stream: s.stream,
-                    coded: s.coded,
-                    keyframes: s.keyframes,
-                    superseded: s.superseded,
-                    bytes: s.bytes,
-                    largest: s.largest,
-                    queue: s.queue.summary(),
-                    encode: s.encode.summary(),
-                    total: s.total.summary(),
-                })
-                .collect(),
+            streams,
         }
     }
 }

@@ -152,7 +152,8 @@ impl Stream {
         Ok(self.draining.is_some() && self.encoder.drained())
     }
 
-    pub(super) fn end(mut self, outcome: Result<(), StreamError>) {
+    pub(super) fn end(mut self, outcome: Result<(), StreamError>, stats: &Stats) {
+        stats.end_stream(self.id);
         self.sink.ended(outcome);
     }
 }

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::config::{Delivery, SessionConfig};
 use super::error::{SessionError, StreamError};
-use super::held::Held;
+use super::held::{self, Held};
 use super::mailbox::Mailbox;
 use super::stats::Stats;
 use super::stream::{PacketSink, Stream, StreamId};
@@ -19,6 +19,7 @@ use crate::encoder::{
     Adjustment, Applied, EncodeError, EncoderConfig, OpenError, Picture, StageError, StageEvent,
     Stager, StreamInfo,
 };
+use crate::geometry::Damage;
 use crate::sync::EventFd;
 
 /// Streams of one session. One encode serves many viewers, so that a handful
@@ -50,6 +51,8 @@ pub(super) enum Command {
 struct Control {
     commands: Vec<Command>,
     ended: bool,
+    /// It ended by a failure, told or not.
+    failed: bool,
     failure: Option<SessionError>,
 }
 
@@ -100,8 +103,11 @@ impl Shared {
         Ok(())
     }
 
+    /// Why the session ended early: the reason at first, then only that it did.
     pub(super) fn take_failure(&self) -> Option<SessionError> {
-        self.control().failure.take()
+        let mut control = self.control();
+        let told_before = control.failed.then_some(SessionError::Ended);
+        control.failure.take().or(told_before)
     }
 
     /// Ends the threads without draining.
@@ -126,11 +132,12 @@ impl Shared {
 
     fn ended(&self, failure: Option<SessionError>) {
         self.mailbox.close();
-        drop(self.mailbox.take());
+        held::let_go(self.mailbox.take().map(|(_, release)| release));
         self.held.release_all();
         self.held.end();
         let mut control = self.control();
         control.ended = true;
+        control.failed = failure.is_some();
         control.failure = failure;
         // Dropping a command drops its reply: whoever waits for it is told.
         let orphans = std::mem::take(&mut control.commands);
@@ -149,6 +156,8 @@ pub(super) struct Worker {
     last: Option<Picture>,
     staging: usize,
     next_stream: u32,
+    /// A frame failed: what it changed is not known to the stager.
+    missed: bool,
     commands: Vec<Command>,
 }
 
@@ -162,6 +171,7 @@ impl Worker {
             last: None,
             staging: 0,
             next_stream: 0,
+            missed: false,
             commands: Vec::new(),
         }
     }
@@ -185,18 +195,26 @@ impl Worker {
         shared.held.release_all();
         let why = failure.as_ref().map(ToString::to_string);
         let streams = std::mem::take(&mut self.streams);
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            for stream in streams {
-                stream.end(Err(match &why {
-                    Some(why) => StreamError::Session(why.clone()),
-                    None => StreamError::Removed,
-                }));
+        let contained = |act: &mut dyn FnMut()| {
+            if catch_unwind(AssertUnwindSafe(act)).is_err() {
+                tracing::error!("a stream or its encoder panicked while it was dropped");
             }
-            drop(self);
-        }));
-        if told.is_err() {
-            tracing::error!("a stream or its encoder panicked while it was dropped");
+        };
+        // One by one: each is told, whatever the one before does.
+        for stream in streams {
+            let outcome = Err(match &why {
+                Some(why) => StreamError::Session(why.clone()),
+                None => StreamError::Removed,
+            });
+            let mut ending = Some((stream, outcome));
+            contained(&mut || {
+                if let Some((stream, outcome)) = ending.take() {
+                    stream.end(outcome, &shared.stats);
+                }
+            });
         }
+        let mut worker = Some(self);
+        contained(&mut || drop(worker.take()));
         shared.ended(failure);
     }
 
@@ -229,7 +247,8 @@ impl Worker {
                 Command::Remove(id, reply) => {
                     let index = self.streams.iter().position(|s| s.id == id);
                     let _ = reply.send(index.map(|index| {
-                        self.streams.remove(index).end(Err(StreamError::Removed));
+                        let outcome = Err(StreamError::Removed);
+                        self.streams.remove(index).end(outcome, &self.shared.stats);
                     }));
                 }
                 Command::Keyframe(id) => {
@@ -281,9 +300,12 @@ impl Worker {
         if !clear || self.stager.room() == 0 {
             return Ok(());
         }
-        let Some((frame, release)) = self.shared.mailbox.take() else {
+        let Some((mut frame, release)) = self.shared.mailbox.take() else {
             return Ok(());
         };
+        if self.missed {
+            frame.damage = Damage::full(frame.buffer.view().content.size());
+        }
         if self.config.skip_unchanged
             && frame.damage.is_none()
             && (self.last.is_some() || self.staging > 0)
@@ -292,6 +314,7 @@ impl Worker {
             release.complete();
             return Ok(());
         }
+        self.missed = false;
         let (number, received) = (frame.number, frame.received);
         let place = self.shared.held.insert(received, release);
         match self.stager.stage(frame) {
@@ -307,10 +330,11 @@ impl Worker {
         }
     }
 
-    /// A frame that could not be staged is counted; the session goes on unless
-    /// the device is gone.
-    fn refuse(&self, number: u64, error: StageError) -> Result<(), StageError> {
+    /// A frame that could not be staged is counted, and the next one makes good
+    /// for it; the session goes on unless the device is gone.
+    fn refuse(&mut self, number: u64, error: StageError) -> Result<(), StageError> {
         self.shared.stats.failed(&error);
+        self.missed = true;
         if error.is_device_lost() {
             return Err(error);
         }
@@ -368,11 +392,14 @@ impl Worker {
                 self.config.encode_limit,
             ) {
                 Ok(false) => index += 1,
-                Ok(true) => self.streams.remove(index).end(Ok(())),
+                Ok(true) => {
+                    let stream = self.streams.remove(index);
+                    stream.end(Ok(()), &self.shared.stats);
+                }
                 Err(error) => {
                     let stream = self.streams.remove(index);
                     tracing::warn!(stream = %stream.id, %error, "stream ended");
-                    stream.end(Err(error));
+                    stream.end(Err(error), &self.shared.stats);
                 }
             }
         }
