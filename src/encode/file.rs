@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
+use crate::interrupt::Unfinished;
 
 /// Writes of small packets are joined up to so many bytes.
 const BUFFER: usize = 1 << 18;
@@ -16,6 +17,8 @@ pub(super) struct OutputFile {
     to: Option<BufWriter<Target>>,
     place: Place,
     written: u64,
+    /// Until the file has its name.
+    unfinished: Option<Unfinished>,
 }
 
 #[derive(Debug)]
@@ -132,6 +135,7 @@ impl OutputFile {
         };
         Ok(Self {
             to: Some(BufWriter::with_capacity(BUFFER, target)),
+            unfinished: place.partial.as_deref().map(Unfinished::new),
             place,
             written: 0,
         })
@@ -177,6 +181,7 @@ impl OutputFile {
         done.map_err(|e| Failure::output(self.place.name(), &e))?;
         self.to = None;
         self.place.complete()?;
+        self.unfinished = None;
         Ok(self.written)
     }
 }

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::StreamId;
-use crate::encoder::{FrameTimes, Packet, PathClass};
+use crate::encoder::{FrameTimes, Packet, PathClass, StageError};
 
 /// A distribution of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -128,6 +128,8 @@ pub struct SessionStats {
     pub times: StageTimes,
     /// The streams, ended ones too.
     pub streams: Vec<StreamStats>,
+    /// Why the first frame that could not be staged was refused.
+    pub first_failure: Option<String>,
 }
 
 #[derive(Debug)]
@@ -152,6 +154,7 @@ struct Record {
     convert: Times,
     hold: Times,
     streams: Vec<StreamRecord>,
+    first_failure: Option<String>,
 }
 
 /// What the threads of a session write to.
@@ -168,6 +171,7 @@ impl Stats {
             convert: Times::new(),
             hold: Times::new(),
             streams: Vec::new(),
+            first_failure: None,
         }))
     }
 
@@ -185,8 +189,13 @@ impl Stats {
         self.lock().frames.unchanged += 1;
     }
 
-    pub(super) fn failed(&self) {
-        self.lock().frames.failed += 1;
+    pub(super) fn failed(&self, error: &StageError) {
+        let mut record = self.lock();
+        record.frames.failed += 1;
+        // The first only: those that follow are likely the same, and must not allocate.
+        record
+            .first_failure
+            .get_or_insert_with(|| error.to_string());
     }
 
     pub(super) fn let_go(&self) {
@@ -255,6 +264,7 @@ impl Stats {
     pub(super) fn snapshot(&self) -> SessionStats {
         let record = self.lock();
         SessionStats {
+            first_failure: record.first_failure.clone(),
             frames: record.frames,
             path: record.path,
             times: StageTimes {

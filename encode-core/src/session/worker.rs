@@ -310,7 +310,7 @@ impl Worker {
     /// A frame that could not be staged is counted; the session goes on unless
     /// the device is gone.
     fn refuse(&self, number: u64, error: StageError) -> Result<(), StageError> {
-        self.shared.stats.failed();
+        self.shared.stats.failed(&error);
         if error.is_device_lost() {
             return Err(error);
         }
