@@ -39,7 +39,7 @@ impl Exit {
         ),
         (
             Self::Interrupted,
-            "interrupted; the file was finished first, or twice: NAME.part.EXT is left",
+            "interrupted; a file that was begun is whole (twice: NAME.part.EXT is left)",
         ),
     ];
 

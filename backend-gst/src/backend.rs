@@ -7,15 +7,17 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use scanout_core::convert::{Converter, PictureFormat};
 use scanout_core::encoder::{
-    Backend, BackendError, BackendName, Capabilities, Chroma, Codec, Device, DeviceKind,
-    EncoderCaps, ImportFormat, OpenError, PathClass, RateMode, StageConfig, Stager,
+    Backend, BackendError, BackendName, Capabilities, Chroma, Device, DeviceKind, EncoderCaps,
+    ImportFormat, OpenError, PathClass, RateMode, StageConfig, Stager,
 };
 use scanout_core::format::{self, Modifier};
 use scanout_core::geometry::Size;
 
 use crate::elements::{self, Element, Family, Live, Place};
+use crate::gpu::{self, GpuStager};
+use crate::offer::{self, Offer};
 use crate::property::{self, Literal};
-use crate::stager::SoftwareStager;
+use crate::stager::CpuStager;
 
 /// The device of elements that run on the CPU.
 pub(crate) const CPU: &str = "cpu";
@@ -24,16 +26,27 @@ pub(crate) const CPU: &str = "cpu";
 const MAX_SIDE: u32 = scanout_core::convert::PictureLayout::MAX_SIDE;
 
 /// The encoder elements of the installed GStreamer.
+///
+/// Which way pixels go to a hardware element is for
+/// [`StageConfig::max_path`] to say. [`PathClass::GpuCopy`] converts dma-bufs on
+/// the device, where it has a converter (va: `vapostproc`), and refuses every
+/// other source with [`StageError::Path`](scanout_core::encoder::StageError::Path);
+/// a dearer ceiling has the CPU convert and the element upload
+/// ([`PathClass::CpuUpload`]), whatever the source; a cheaper one is
+/// [`OpenError::Path`].
 #[derive(Debug)]
 pub struct GstBackend {
     niceness: i32,
 }
 
+/// What every hardware element says of itself: no machine of ours has one.
+const NEVER_RUN: &str = "Never run on hardware by this project.";
+
 /// An element of the registry that the table describes.
 #[derive(Debug)]
-struct Found {
-    row: &'static Element,
-    name: String,
+pub(crate) struct Found {
+    pub(crate) row: &'static Element,
+    pub(crate) name: String,
     factory: gstreamer::ElementFactory,
 }
 
@@ -64,7 +77,7 @@ impl GstBackend {
 }
 
 /// Every described element that the registry has, by device.
-fn found() -> BTreeMap<String, Vec<Found>> {
+pub(crate) fn found() -> BTreeMap<String, Vec<Found>> {
     let factories = gstreamer::ElementFactory::factories_with_type(
         gstreamer::ElementFactoryType::VIDEO_ENCODER,
         gstreamer::Rank::NONE,
@@ -153,10 +166,7 @@ impl Found {
         let mut notes: Vec<String> = row.notes.iter().map(|&n| n.to_owned()).collect();
         notes.extend(self.missing());
         if row.family != Family::Software {
-            notes.push(format!(
-                "This build does not stage for {} elements yet: listed, not usable.",
-                row.family
-            ));
+            notes.push(NEVER_RUN.to_owned());
         }
         let mut rates = Vec::new();
         let modes = [
@@ -237,11 +247,11 @@ fn sample(value: elements::Value) -> Literal<'static> {
     }
 }
 
-const fn path(family: Family) -> PathClass {
+/// How pictures reach the elements of `family`.
+pub(crate) const fn path(family: Family) -> PathClass {
     match family {
         Family::Software => PathClass::Software,
-        Family::V4l2 => PathClass::CpuUpload,
-        _ => PathClass::GpuCopy,
+        _ => PathClass::CpuUpload,
     }
 }
 
@@ -270,87 +280,48 @@ impl Backend for GstBackend {
             })?;
         let mut capabilities = Capabilities::default();
         capabilities.encoders = elements.iter().map(Found::caps).collect();
-        if device.id == CPU {
-            capabilities.imports = imports();
+        let family = elements.first().map_or(Family::Software, |e| e.row.family);
+        let format = offer::picture_format(family, Chroma::C420);
+        capabilities.imports = imports(format, path(family));
+        if let Some(converter) = gpu::Converter::of(family, &device.id) {
+            for caps in &mut capabilities.encoders {
+                caps.path = PathClass::GpuCopy;
+                caps.notes.push(format!(
+                    "Dma-bufs go through {} where at most gpu-copy is allowed, else the CPU converts.",
+                    converter.name()
+                ));
+            }
+            let on_device = imports(format, PathClass::GpuCopy);
+            capabilities.imports.splice(0..0, on_device);
         }
         Ok(capabilities)
     }
 
     fn open(&self, device: &Device, config: &StageConfig) -> Result<Box<dyn Stager>, OpenError> {
-        if device.id != CPU {
-            return Err(OpenError::Unsupported {
-                encoder: format!("gst {}", device.id),
-                what: "staging",
-                detail: "this build stages for the elements of device \"cpu\" only".to_owned(),
-            });
+        let offer = Offer::of(&device.id).ok_or_else(|| OpenError::Unsupported {
+            encoder: format!("gst {}", device.id),
+            what: "staging",
+            detail: "the registry has no encoder element of such a device".to_owned(),
+        })?;
+        // With dearer ways allowed the CPU converts: it takes memory and memfds
+        // as well, which no driver imports.
+        if config.max_path == PathClass::GpuCopy
+            && let Some(converter) = gpu::Converter::of(offer.family, &offer.device)
+        {
+            let stager = GpuStager::new(config, offer, &converter, self.niceness)?;
+            return Ok(Box::new(stager));
         }
-        Ok(Box::new(SoftwareStager::new(config, self.niceness)?))
-    }
-}
-
-/// The element that codes `codec` best, or the one named `wanted`.
-pub(crate) fn choose(
-    codec: Codec,
-    wanted: Option<&str>,
-    chroma: Chroma,
-) -> Result<(&'static Element, String), OpenError> {
-    if let Some(name) = wanted {
-        let no_such = |reason: String| OpenError::NoSuchEncoder {
-            name: name.to_owned(),
-            reason,
-        };
-        let row = elements::find(name)
-            .ok_or_else(|| no_such("it is not in the table of known elements".to_owned()))?;
-        if row.family != Family::Software {
-            return Err(no_such(format!(
-                "it is a {} element, and this stager's pictures are for elements on the CPU",
-                row.family
-            )));
-        }
-        if row.codec != codec {
-            return Err(no_such(format!("it codes {}, not {codec}", row.codec)));
-        }
-        if gstreamer::ElementFactory::find(name).is_none() {
-            return Err(no_such(install_hint(row)));
-        }
-        return Ok((row, name.to_owned()));
-    }
-    let mut rows: Vec<_> = elements::table()
-        .filter(|e| e.family == Family::Software && e.codec == codec && e.chroma.contains(&chroma))
-        .collect();
-    rows.sort_by_key(|e| std::cmp::Reverse(e.rank));
-    if let Some(row) = rows
-        .iter()
-        .find(|e| gstreamer::ElementFactory::find(e.name).is_some())
-    {
-        return Ok((row, row.name.to_owned()));
-    }
-    let hint = rows.first().map_or_else(String::new, |row| {
-        format!(": {} is missing, {}", row.name, install_hint(row))
-    });
-    Err(OpenError::NoEncoder { codec, hint })
-}
-
-fn install_hint(row: &Element) -> String {
-    format!("install the package {} (Debian, Ubuntu)", row.package)
-}
-
-/// The layout of pictures that all software elements of a chroma format take.
-pub(crate) const fn software_format(chroma: Chroma) -> PictureFormat {
-    match chroma {
-        Chroma::C444 => PictureFormat::I444,
-        // x264enc takes NV12 as well, the others do not: one staging serves all.
-        _ => PictureFormat::I420,
+        Ok(Box::new(CpuStager::new(config, offer, self.niceness)?))
     }
 }
 
 /// Sources that the CPU converts: linear ones of whatever the converter takes.
-fn imports() -> Vec<ImportFormat> {
+fn imports(to: PictureFormat, path: PathClass) -> Vec<ImportFormat> {
     format::all()
-        .filter(|info| Converter::supports(info.fourcc, PictureFormat::I420))
+        .filter(|info| Converter::supports(info.fourcc, to))
         .map(|info| {
             let planes = u8::try_from(info.planes.len()).unwrap_or(u8::MAX);
-            ImportFormat::new(info.fourcc, Modifier::LINEAR, planes, PathClass::Software)
+            ImportFormat::new(info.fourcc, Modifier::LINEAR, planes, path)
         })
         .collect()
 }

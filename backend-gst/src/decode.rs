@@ -10,7 +10,7 @@ use scanout_core::geometry::Size;
 use scanout_core::sync::EventFd;
 
 use crate::elements::media_type;
-use crate::pipeline::{ElementError, Pipeline, Unit, source};
+use crate::pipeline::{Around, ElementError, Pipeline, Unit, source};
 use crate::property::{self, Literal};
 
 const START_LIMIT: Duration = Duration::from_secs(5);
@@ -155,7 +155,8 @@ impl Decoder {
         })?;
         let source = source(&caps.build());
         let pipeline =
-            Pipeline::to_units(source, &elements, &raw, Arc::new(event), 0).map_err(open)?;
+            Pipeline::to_units(source, &elements, &raw, Arc::new(event), &Around::default())
+                .map_err(open)?;
         pipeline.start_within(START_LIMIT).map_err(open)?;
         Ok(Self {
             pipeline,

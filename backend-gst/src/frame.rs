@@ -1,5 +1,6 @@
 //! A picture in host memory as a GStreamer buffer, without a copy.
 
+use crate::gpu::GstSurface;
 use gstreamer_video as video;
 use scanout_core::color::{ChromaSite, ColorSpec, Matrix, Primaries, Range, Transfer};
 use scanout_core::convert::{PictureFormat, PictureLayout};
@@ -77,13 +78,15 @@ pub(crate) const fn chroma_site(color: ColorSpec) -> &'static str {
     }
 }
 
-/// Caps of raw pictures; `None` for a picture format that GStreamer has not.
+/// Caps of raw pictures in memory with the caps feature `feature`, at any rate
+/// where none is given; `None` for a picture format that GStreamer has not.
 pub(crate) fn caps(
     layout: &PictureLayout,
     size: Size,
     color: ColorSpec,
     codec: Codec,
-    rate: FrameRate,
+    rate: Option<FrameRate>,
+    feature: Option<&str>,
 ) -> Option<gstreamer::Caps> {
     let side = |side: u32| i32::try_from(side).unwrap_or(i32::MAX);
     let fraction = |n: std::num::NonZeroU32| i32::try_from(n.get()).unwrap_or(i32::MAX);
@@ -91,17 +94,20 @@ pub(crate) fn caps(
         .field("format", video_format(layout.format())?.to_str().as_str())
         .field("width", side(size.width))
         .field("height", side(size.height))
-        .field(
-            "framerate",
-            gstreamer::Fraction::new(fraction(rate.num), fraction(rate.den)),
-        )
         .field("pixel-aspect-ratio", gstreamer::Fraction::new(1, 1))
         .field("interlace-mode", "progressive")
         .field("colorimetry", colorimetry(color, codec).to_string());
+    if let Some(rate) = rate {
+        let rate = gstreamer::Fraction::new(fraction(rate.num), fraction(rate.den));
+        caps = caps.field("framerate", rate);
+    }
     if layout.format().is_subsampled() {
         caps = caps.field("chroma-site", chroma_site(color));
     }
-    Some(caps.build())
+    Some(match feature {
+        Some(feature) => caps.features([feature]).build(),
+        None => caps.build(),
+    })
 }
 
 /// A picture that is not in host memory, or not laid out as expected.
@@ -109,6 +115,8 @@ pub(crate) fn caps(
 pub(crate) enum WrapError {
     #[error("it is not in host memory")]
     NotHost,
+    #[error("its surface is empty")]
+    Empty,
     #[error("it is {seen:?} of {seen_size}, not {expected:?} of {expected_size}")]
     Layout {
         seen: PictureFormat,
@@ -120,8 +128,46 @@ pub(crate) enum WrapError {
     Refused(gstreamer::glib::BoolError),
 }
 
-/// The picture's own bytes as a buffer of `size`, kept until the buffer is gone.
+/// The picture as a buffer of its own for one encoder, in the memory in which
+/// it lies, kept until the buffer is gone.
 pub(crate) fn wrap(
+    picture: &Picture,
+    expected: &PictureLayout,
+    size: Size,
+) -> Result<gstreamer::Buffer, WrapError> {
+    match picture.surface::<GstSurface>() {
+        Some(surface) => share(surface.buffer.as_ref().ok_or(WrapError::Empty)?),
+        None => wrap_host(picture, expected, size),
+    }
+}
+
+/// A second buffer over the same memory. No copy of the buffer: that would copy
+/// what may not be shared between buffers, which va surfaces are marked as.
+fn share(original: &gstreamer::Buffer) -> Result<gstreamer::Buffer, WrapError> {
+    let mut buffer = gstreamer::Buffer::new();
+    let writable = buffer.make_mut();
+    for memory in original.iter_memories_owned() {
+        writable.append_memory(memory);
+    }
+    if let Some(meta) = original.meta::<video::VideoMeta>() {
+        video::VideoMeta::add_full(
+            writable,
+            video::VideoFrameFlags::empty(),
+            meta.format(),
+            meta.width(),
+            meta.height(),
+            meta.offset(),
+            meta.stride(),
+        )
+        .map_err(WrapError::Refused)?;
+    }
+    // Its pool may not take the memory back while this one is read.
+    gstreamer::ParentBufferMeta::add(writable, original);
+    Ok(buffer)
+}
+
+/// The picture's own bytes as a buffer of `size`.
+fn wrap_host(
     picture: &Picture,
     expected: &PictureLayout,
     size: Size,

@@ -9,7 +9,7 @@ use scanout_core::sync::EventFd;
 
 use crate::elements::media_type;
 use crate::frame;
-use crate::pipeline::{ElementError, Output, Pipeline, source};
+use crate::pipeline::{Around, ElementError, Output, Pipeline, source};
 use crate::property::{self, Literal};
 
 /// A file system answers within that, or is as good as gone.
@@ -234,7 +234,8 @@ impl Muxer {
         })?;
         let output = Arc::new(Output::new(Arc::new(event)));
         let source = source(&coded_caps(stream, rate));
-        let pipeline = Pipeline::link(source, &elements, output, 0).map_err(open)?;
+        let pipeline =
+            Pipeline::link(source, &elements, output, &Around::default()).map_err(open)?;
         let started = pipeline.start_within(START_LIMIT);
         let mut muxer = Self {
             pipeline,

@@ -9,11 +9,15 @@ use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use scanout_core::encoder::{BoxedError, OpenError};
 use scanout_core::sync::EventFd;
 
+use crate::contexts::Contexts;
 use crate::reaper;
 
 /// What an element reported on the bus.
+///
+/// Its one line is for users; what the element says to developers, with places
+/// in its source, is in [`ElementError::debug`] and goes to the debug log.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{element}: {message}{}", debug.as_deref().map(|d| format!(" ({d})")).unwrap_or_default())]
+#[error("{element}: {message}")]
 pub struct ElementError {
     /// Which element.
     pub element: String,
@@ -141,6 +145,15 @@ impl Output {
     }
 }
 
+/// What the pipelines of one stager have in common.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Around {
+    /// Nice value of streaming threads.
+    pub(crate) niceness: i32,
+    /// Devices that their elements opened.
+    pub(crate) contexts: Contexts,
+}
+
 /// A pipeline that is taken down by the reaper when dropped.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
@@ -158,16 +171,19 @@ pub(crate) fn build_error(what: &str, cause: impl Into<BoxedError>) -> OpenError
 }
 
 /// A source that takes buffers without ever waiting. Live, because some
-/// encoders (va) otherwise hold pictures back for throughput.
-pub(crate) fn source(caps: &gstreamer::Caps) -> AppSrc {
-    AppSrc::builder()
-        .caps(caps)
+/// encoders (va) otherwise hold pictures back for throughput. Without `caps`
+/// they have to be set before the first buffer.
+pub(crate) fn source<'a>(caps: impl Into<Option<&'a gstreamer::Caps>>) -> AppSrc {
+    let source = AppSrc::builder()
         .format(gstreamer::Format::Time)
         .is_live(true)
         .block(false)
         // How much is inside is bounded by whoever pushes.
-        .max_bytes(0)
-        .build()
+        .max_bytes(0);
+    match caps.into() {
+        Some(caps) => source.caps(caps).build(),
+        None => source.build(),
+    }
 }
 
 /// A sink that hands on every buffer at once.
@@ -188,7 +204,7 @@ impl Pipeline {
         elements: &[gstreamer::Element],
         caps: &gstreamer::Caps,
         event: Arc<EventFd>,
-        niceness: i32,
+        around: &Around,
     ) -> Result<Self, OpenError> {
         let sink = sink(caps);
         let output = Arc::new(Output::new(event));
@@ -221,7 +237,7 @@ impl Pipeline {
         );
         let mut all = elements.to_vec();
         all.push(sink.upcast());
-        Self::link(source, &all, output, niceness)
+        Self::link(source, &all, output, around)
     }
 
     /// Links `source` and `elements`, the last of which is a sink.
@@ -229,7 +245,7 @@ impl Pipeline {
         source: AppSrc,
         elements: &[gstreamer::Element],
         output: Arc<Output>,
-        niceness: i32,
+        around: &Around,
     ) -> Result<Self, OpenError> {
         let pipeline = gstreamer::Pipeline::new();
         let build = |cause| build_error("building a pipeline", cause);
@@ -245,8 +261,10 @@ impl Pipeline {
             return Err(build_error("building a pipeline", "it has no bus"));
         };
         let messages = Arc::clone(&output);
+        let around = around.clone();
         bus.set_sync_handler(move |_, message| {
-            on_message(&messages, message, niceness);
+            around.contexts.handle(message);
+            on_message(&messages, message, around.niceness);
             // Nobody reads the bus: a message kept there would stay.
             gstreamer::BusSyncReply::Drop
         });
@@ -306,7 +324,7 @@ fn on_message(output: &Output, message: &gstreamer::Message, niceness: i32) {
     match message.view() {
         gstreamer::MessageView::Error(error) => {
             let error = ElementError::of(error);
-            tracing::debug!(%error, "element failed");
+            tracing::debug!(%error, debug = error.debug.as_deref(), "element failed");
             output.change(|state| {
                 // The first is the cause, those after it are its echoes.
                 state.error.get_or_insert(error);
@@ -337,22 +355,33 @@ mod tests {
     fn an_element_that_fails_in_mid_run_is_an_error_with_its_words() {
         gstreamer::init().unwrap();
         let identity = gstreamer::ElementFactory::make("identity")
+            .name("failing")
             .property("error-after", 2i32)
             .build()
             .unwrap();
         let caps = gstreamer::Caps::builder("video/x-raw").build();
         let event = Arc::new(EventFd::new().unwrap());
-        let pipeline =
-            Pipeline::to_units(source(&caps), &[identity], &caps, Arc::clone(&event), 0).unwrap();
+        let pipeline = Pipeline::to_units(
+            source(&caps),
+            &[identity],
+            &caps,
+            Arc::clone(&event),
+            &Around::default(),
+        )
+        .unwrap();
         pipeline.start_within(Duration::from_secs(5)).unwrap();
         for _ in 0..3 {
             let _ = pipeline.source.push_buffer(gstreamer::Buffer::new());
         }
         assert!(pipeline.output.wait_end(Duration::from_secs(5)));
         let error = pipeline.output.take_error().unwrap();
-        assert_eq!(error.element, "identity0");
+        assert_eq!(error.element, "failing");
         assert!(event.drain(), "the wake was not raised");
-        assert!(error.to_string().contains("identity0: "), "{error}");
+        assert!(error.to_string().contains("failing: "), "{error}");
+        // Places in GStreamer's source are for the log.
+        let said = error.debug.clone().unwrap_or_default();
+        assert!(said.contains(".c("), "{said}");
+        assert!(!error.to_string().contains(".c("), "{error}");
         assert!(pipeline.output.take_error().is_none());
     }
 
@@ -368,7 +397,12 @@ mod tests {
         });
         let caps = gstreamer::Caps::builder("video/x-raw").build();
         let event = Arc::new(EventFd::new().unwrap());
-        let pipeline = Pipeline::to_units(source(&caps), &[identity], &caps, event, 7).unwrap();
+        let around = Around {
+            niceness: 7,
+            ..Around::default()
+        };
+        let pipeline =
+            Pipeline::to_units(source(&caps), &[identity], &caps, event, &around).unwrap();
         pipeline.start_within(Duration::from_secs(5)).unwrap();
         pipeline
             .source
@@ -391,7 +425,7 @@ mod tests {
             .unwrap();
         let caps = gstreamer::Caps::builder("video/x-raw").build();
         let output = Arc::new(Output::new(Arc::new(EventFd::new().unwrap())));
-        let pipeline = Pipeline::link(source(&caps), &[sink], output, 0).unwrap();
+        let pipeline = Pipeline::link(source(&caps), &[sink], output, &Around::default()).unwrap();
         let error = pipeline.start_within(Duration::from_secs(5)).unwrap_err();
         assert!(
             error.to_string().contains("/no/such/folder/file"),

@@ -77,3 +77,63 @@ fn a_session_codes_every_frame_with_every_element() {
         assert_eq!(released.0.load(Ordering::SeqCst), 40, "{element}");
     }
 }
+
+#[test]
+fn one_staging_feeds_h264_and_vp8_of_one_source() {
+    let have = installed();
+    if !["x264enc", "vp8enc"].iter().all(|name| have.contains(name)) {
+        return;
+    }
+    const FRAMES: u64 = 30;
+    let size = Size::new(320, 180);
+    let session = Session::start(
+        stager(&StageConfig::new(size)),
+        SessionConfig::every_frame(),
+    )
+    .unwrap();
+    let sinks = ["x264enc", "vp8enc"].map(|element| {
+        let sink = Bytes::default();
+        session
+            .add_stream(config(element), Box::new(sink.clone()))
+            .unwrap();
+        (element, sink)
+    });
+    let released = Arc::new(Released::default());
+    for number in 0..FRAMES {
+        let release = Release::new(released.clone(), number);
+        session.submit(frame(number, size), release).unwrap();
+    }
+    let stats = session.finish(LIMIT).unwrap();
+    assert_eq!(
+        stats.frames.staged, FRAMES,
+        "staged more than once, or not at all"
+    );
+    assert_eq!(released.0.load(Ordering::SeqCst), FRAMES as usize);
+    let folder = Folder::new("two-codecs");
+    for (element, sink) in sinks {
+        let packets = sink.0.lock().unwrap();
+        assert_eq!(packets.len() as u64, FRAMES, "{element}");
+        let file = folder.path(element);
+        write_stream(&file, codec_of(element), size, &packets);
+        let decoded = ffmpeg_decode(&file, "yuv420p");
+        assert_eq!(
+            decoded.len() as u64,
+            FRAMES * 320 * 180 * 3 / 2,
+            "{element}"
+        );
+    }
+}
+
+#[derive(Clone, Default)]
+struct Bytes(Arc<Mutex<Vec<Packet>>>);
+
+impl PacketSink for Bytes {
+    fn packet(&mut self, _stream: &StreamInfo, packet: &Packet) -> Result<(), BoxedError> {
+        self.0.lock().unwrap().push(packet.clone());
+        Ok(())
+    }
+
+    fn ended(&mut self, outcome: Result<(), StreamError>) {
+        outcome.unwrap();
+    }
+}

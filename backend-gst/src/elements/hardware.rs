@@ -379,6 +379,8 @@ const VULKAN_H264: Element = Element {
     family: Family::Vulkan,
     rank: 110,
     package: "gstreamer1.0-plugins-bad",
+    // The element reads images of the GPU only.
+    upload: Some("vulkanupload"),
     low_delay: &[
         set("b-frames", Value::Int(0)),
         set("aud", Value::Bool(true)),

@@ -196,6 +196,9 @@ pub struct Element {
     pub live_qp: Live,
     /// Debian package that holds it.
     pub package: &'static str,
+    /// The element that brings pictures from host memory to where this one
+    /// reads them; `None` where it does that itself.
+    pub upload: Option<&'static str>,
     /// What a user should know, one sentence each.
     pub notes: &'static [&'static str],
     /// The property that takes `key=value` pairs, separated by colons.
@@ -227,6 +230,7 @@ pub(crate) const NOTHING: Element = Element {
     live_keyframe: Live::InPlace,
     live_qp: Live::Reopen,
     package: "",
+    upload: None,
     notes: &[],
     options: None,
     low_delay: &[],

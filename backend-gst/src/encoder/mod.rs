@@ -21,7 +21,7 @@ use crate::frame::{self, WrapError};
 use crate::headers::Headers;
 use crate::pipeline::{ElementError, Unit};
 use crate::settings;
-pub(crate) use running::Input;
+pub(crate) use running::{Input, Memory};
 use running::{Inside, Running, build};
 
 /// Pictures inside at a time: one being coded and the next, so that the
@@ -210,6 +210,7 @@ impl GstEncoder {
         self.current.catch_up().map_err(|flow| self.refused(flow))?;
         self.next_picture += 1;
         self.current.inside.push_back(Inside {
+            _held: (self.input.memory != Memory::Host).then(|| picture.clone()),
             pts,
             picture: picture_id,
             number: info.number,

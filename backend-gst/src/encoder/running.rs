@@ -7,28 +7,41 @@ use std::time::Duration;
 use gstreamer::prelude::*;
 use scanout_core::color::ColorSpec;
 use scanout_core::convert::PictureLayout;
-use scanout_core::encoder::{Chroma, EncoderConfig, FrameTimes, OpenError, PictureId};
+use scanout_core::encoder::{Chroma, EncoderConfig, FrameTimes, OpenError, Picture, PictureId};
 use scanout_core::geometry::Size;
 use scanout_core::sync::EventFd;
 
 use super::DEPTH;
 use crate::elements::Element;
 use crate::frame;
-use crate::pipeline::{Pipeline, build_error};
+use crate::pipeline::{Around, Pipeline, build_error};
 use crate::{property, settings};
 
 /// How the pictures given to an encoder look, and how its threads run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Input {
     pub(crate) layout: PictureLayout,
     pub(crate) color: ColorSpec,
     pub(crate) chroma: Chroma,
-    pub(crate) niceness: i32,
+    pub(crate) memory: Memory,
+    pub(crate) around: Around,
+}
+
+/// Where pictures lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// In host memory.
+    Host,
+    /// Where a converter put them; `feature` is what caps call that.
+    Device { feature: Option<&'static str> },
 }
 
 /// A picture inside, until its packet is out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Inside {
+    /// Keeps a surface on a device from being lent again; the buffer of one in
+    /// host memory does that itself.
+    pub(super) _held: Option<Picture>,
     pub(super) pts: gstreamer::ClockTime,
     pub(super) picture: PictureId,
     pub(super) number: u64,
@@ -87,12 +100,7 @@ pub(super) fn build(
     input: &Input,
     event: &Arc<EventFd>,
 ) -> Result<(Running, settings::NotApplied), OpenError> {
-    let element = gstreamer::ElementFactory::make(name)
-        .build()
-        .map_err(|cause| OpenError::NoSuchEncoder {
-            name: name.to_owned(),
-            reason: cause.to_string(),
-        })?;
+    let element = make(name)?;
     let mut not_applied = settings::configure(&element, row, config)?;
     if !row.chroma.contains(&input.chroma) {
         return Err(OpenError::Unsupported {
@@ -102,12 +110,17 @@ pub(super) fn build(
         });
     }
     let size = frame::told_size(&input.layout, row.codec);
+    let (feature, upload) = match input.memory {
+        Memory::Host => (None, row.upload),
+        Memory::Device { feature } => (feature, None),
+    };
     let caps = frame::caps(
         &input.layout,
         size,
         input.color,
         row.codec,
-        config.frame_rate,
+        Some(config.frame_rate),
+        feature,
     )
     .ok_or_else(|| {
         build_error(
@@ -115,17 +128,22 @@ pub(super) fn build(
             format!("no caps for {:?}", input.layout.format()),
         )
     })?;
-    check_input(&element, name, &caps, size)?;
+    let upload = upload.map(make).transpose()?;
+    // What stands first takes the pictures from us; the size is the encoder's
+    // matter in any case.
+    check_input(upload.as_ref().unwrap_or(&element), name, &caps, size)?;
+    check_size(&element, name, size)?;
     let output = output_caps(&element, row);
     if property::set(&element, "qos", property::Literal::Bool(false)).is_err() {
         not_applied.push(format!("{name} may skip pictures when it is late."));
     }
+    let elements: Vec<_> = upload.into_iter().chain([element.clone()]).collect();
     let pipeline = Pipeline::to_units(
         crate::pipeline::source(&caps),
-        std::slice::from_ref(&element),
+        &elements,
         &output,
         Arc::clone(event),
-        input.niceness,
+        &input.around,
     )?;
     let changes = Arc::<Mutex<VecDeque<Change>>>::default();
     apply_changes(&element, Arc::clone(&changes));
@@ -137,6 +155,15 @@ pub(super) fn build(
         changes,
     };
     Ok((running, not_applied))
+}
+
+fn make(name: &str) -> Result<gstreamer::Element, OpenError> {
+    gstreamer::ElementFactory::make(name)
+        .build()
+        .map_err(|cause| OpenError::NoSuchEncoder {
+            name: name.to_owned(),
+            reason: cause.to_string(),
+        })
 }
 
 /// Compares the pictures with the element's pad template, where a refusal can
@@ -156,20 +183,33 @@ fn check_input(
     if template.can_intersect(caps) {
         return Ok(());
     }
-    let (min, max) = crate::backend::size_range(&template);
-    let fits = |side: u32, min: u32, max: u32| (min..=max).contains(&side);
-    if !fits(size.width, min.width, max.width) || !fits(size.height, min.height, max.height) {
-        return Err(OpenError::Size {
-            encoder: name.to_owned(),
-            size,
-            min,
-            max,
-        });
-    }
+    check_range(&template, name, size)?;
     Err(OpenError::Unsupported {
         encoder: name.to_owned(),
         what: "those pictures",
         detail: format!("{caps}, where it takes {template}"),
+    })
+}
+
+/// Compares the size with what the element's pad template takes.
+fn check_size(element: &gstreamer::Element, name: &str, size: Size) -> Result<(), OpenError> {
+    match element.pad_template("sink") {
+        Some(template) => check_range(template.caps(), name, size),
+        None => Ok(()),
+    }
+}
+
+fn check_range(template: &gstreamer::CapsRef, name: &str, size: Size) -> Result<(), OpenError> {
+    let (min, max) = crate::backend::size_range(template);
+    let fits = |side: u32, min: u32, max: u32| (min..=max).contains(&side);
+    if fits(size.width, min.width, max.width) && fits(size.height, min.height, max.height) {
+        return Ok(());
+    }
+    Err(OpenError::Size {
+        encoder: name.to_owned(),
+        size,
+        min,
+        max,
     })
 }
 
