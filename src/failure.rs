@@ -39,7 +39,7 @@ impl Exit {
         ),
         (
             Self::Interrupted,
-            "interrupted; a file that was begun is whole. At once when interrupted twice: a file with frames stays as NAME.part.EXT, an empty one is removed",
+            "interrupted; a file that was begun is whole (twice: NAME.part.EXT is left)",
         ),
     ];
 
