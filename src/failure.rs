@@ -39,7 +39,7 @@ impl Exit {
         ),
         (
             Self::Interrupted,
-            "interrupted; the file was finished first",
+            "interrupted; the file was finished first. At once when interrupted twice: a file with frames stays as NAME.part.EXT, an empty one is removed",
         ),
     ];
 

@@ -1,11 +1,45 @@
-//! Ctrl-C and `kill`: the first finishes the work at hand, the second ends the program.
+//! Ctrl-C and `kill`: the first finishes the work at hand, the second ends the
+//! program, and says what it leaves unfinished.
 
-use std::sync::Arc;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
+use crate::console::Console;
 use crate::failure::{Exit, Failure};
+
+/// Files that are being written, for the second signal to look at.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// A file counts as unfinished until this is dropped.
+#[must_use = "the file counts as finished when this is dropped"]
+#[derive(Debug)]
+pub(crate) struct Unfinished(PathBuf);
+
+impl Unfinished {
+    pub(crate) fn new(path: &Path) -> Self {
+        unfinished(|files| files.push(path.to_owned()));
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        unfinished(|files| {
+            if let Some(index) = files.iter().position(|file| *file == self.0) {
+                files.swap_remove(index);
+            }
+        });
+    }
+}
+
+fn unfinished<R>(act: impl FnOnce(&mut Vec<PathBuf>) -> R) -> R {
+    act(&mut UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// True once the user wants an end.
 #[derive(Clone, Debug, Default)]
@@ -13,24 +47,68 @@ pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Installs the handlers.
-    pub(crate) fn install() -> Result<Self, Failure> {
+    pub(crate) fn install(console: &Console) -> Result<Self, Failure> {
         let asked = Arc::new(AtomicBool::new(false));
+        let failed = |what: &str, error: std::io::Error| {
+            Failure::new(Exit::Internal, format_args!("{what}: {error}"))
+        };
+        // Should the last words find no way out, the next signal needs no thread.
+        let ending = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            let installed = signal_hook::flag::register_conditional_shutdown(
-                signal,
-                Exit::Interrupted.code().into(),
-                Arc::clone(&asked),
-            )
-            // After the shutdown above, which must see the flag as it was before.
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&asked)));
-            installed.map_err(|error| {
-                Failure::new(Exit::Internal, format_args!("handling signals: {error}"))
-            })?;
+            let code = Exit::Interrupted.code().into();
+            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&ending))
+                .map_err(|e| failed("handling signals", e))?;
         }
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM]).map_err(|e| failed("handling signals", e))?;
+        // A thread and not a handler: files are looked at and words are said.
+        let (flag, console) = (Arc::clone(&asked), console.clone());
+        std::thread::Builder::new()
+            .name("scanout-signals".to_owned())
+            .spawn(move || {
+                for _ in signals.forever() {
+                    if flag.swap(true, Ordering::Relaxed) {
+                        ending.store(true, Ordering::Relaxed);
+                        end_now(&console);
+                    }
+                }
+            })
+            .map_err(|e| failed("starting a thread", e))?;
         Ok(Self(asked))
     }
 
     pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Ends the program at once, whatever its other threads do.
+fn end_now(console: &Console) -> ! {
+    // Kept locked, so that nothing is begun or finished meanwhile.
+    unfinished(|files| {
+        let left: Vec<_> = files.iter().filter_map(|file| left_behind(file)).collect();
+        let failure = match left.as_slice() {
+            [] => Failure::new(
+                Exit::Interrupted,
+                "interrupted twice: nothing is left behind",
+            ),
+            left => Failure::new(
+                Exit::Interrupted,
+                format_args!("interrupted twice: {} is not complete", left.join(", ")),
+            ),
+        };
+        console.failure(&failure);
+        // Not `std::process::exit`: exit handlers of libraries would run while
+        // their threads still work.
+        signal_hook::low_level::exit(Exit::Interrupted.code().into())
+    })
+}
+
+/// The name of `file` if there is something in it; an empty one is removed.
+fn left_behind(file: &Path) -> Option<String> {
+    let there = fs::metadata(file).ok()?;
+    if there.is_file() && there.len() == 0 && fs::remove_file(file).is_ok() {
+        return None;
+    }
+    Some(file.display().to_string())
 }

@@ -1,5 +1,6 @@
 //! The `scanout` command-line tool.
-#![forbid(unsafe_code)]
+// Allowed in modules named `sys` only.
+#![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 mod cli;

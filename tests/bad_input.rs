@@ -62,7 +62,6 @@ fn values_that_cannot_be_are_refused_with_their_bound() {
             &["--memory", "gbm:/dev/dri/renderD128:NOPE"],
             &["NOPE", "LINEAR"],
         ),
-        (&["--memory", "gbm:/dev/dri/renderD128"], &["GBM"]),
         (&["--source", "film.mov"], &["film.mov", "FILE.y4m"]),
         (&["--source", "desktop:nap"], &["nap", "typing"]),
         (&["--source", "raw:x:64x64:QQQQ"], &["QQQQ"]),

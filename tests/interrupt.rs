@@ -88,3 +88,56 @@ fn a_trace_that_is_interrupted_can_be_read() {
         assert!(ffprobe(&out).3 > 0);
     }
 }
+
+#[test]
+fn the_second_signal_ends_at_once_and_says_what_it_leaves() {
+    if !have_encoder("h264") {
+        return;
+    }
+    // While encoders are tried the file is empty; later there is video in it.
+    for (name, leaves) in [("x.h264", false), ("x.mp4", true)] {
+        let out = directory("interrupt-twice").join(name);
+        let partial = out.with_file_name(name.replace('.', ".part."));
+        let child = started(&out, &partial);
+        let begun = Instant::now();
+        // Writers collect before they write: the disk decides, not the clock.
+        while leaves && partial.metadata().unwrap().len() == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{name}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Both are there before the program looks: it cannot finish between them.
+        for name in ["STOP", "INT", "TERM", "CONT"] {
+            signal(&child, name);
+        }
+        let begun = Instant::now();
+        let ran = finish(child);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{name}: {ran:?}");
+        assert_eq!(ran.code, Some(130), "{name}: {ran:?}");
+        let told = ran.errors().join(" ");
+        assert!(told.contains("interrupted twice"), "{name}: {ran:?}");
+        let named = told.contains(partial.to_str().unwrap());
+        assert_eq!(
+            (partial.exists(), named),
+            (leaves, leaves),
+            "{name}: {ran:?}"
+        );
+        assert!(!out.exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_signal_during_trials_is_obeyed_before_they_end() {
+    if !have_encoder("h264") {
+        return;
+    }
+    let child = scanout(["probe", "--size", "3840x2160", "--frames", "1000"])
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    signal(&child, "INT");
+    let begun = Instant::now();
+    let ran = finish(child);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{ran:?}");
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    assert!(ran.stderr.contains("interrupted"), "{ran:?}");
+}

@@ -151,6 +151,18 @@ pub fn probe(
     options: &ProbeOptions,
     progress: &mut dyn FnMut(ProbeProgress<'_>),
 ) -> ProbeReport {
+    probe_while(backends, options, progress, &|| true)
+}
+
+/// Like [`probe`] as long as `go_on` says so, which is asked before each picture
+/// of a trial. Encoders whose trial has not ended by then are
+/// [`Untried`](Verdict::Untried).
+pub fn probe_while(
+    backends: &[Box<dyn Backend>],
+    options: &ProbeOptions,
+    progress: &mut dyn FnMut(ProbeProgress<'_>),
+    go_on: &dyn Fn() -> bool,
+) -> ProbeReport {
     let mut report = ProbeReport {
         schema: SCHEMA,
         candidates: Vec::new(),
@@ -189,11 +201,12 @@ pub fn probe(
             done,
             total,
         });
-        let verdict = if !options.trial {
+        let verdict = if !options.trial || !go_on() {
             Verdict::Untried
         } else {
-            match trial(backend, &device, &advertised, options) {
+            match trial(backend, &device, &advertised, options, go_on) {
                 Ok(verified) => Verdict::Verified(verified),
+                Err(_) if !go_on() => Verdict::Untried,
                 Err(reason) => Verdict::Failed { reason },
             }
         };
@@ -239,6 +252,7 @@ fn trial(
     device: &Device,
     advertised: &EncoderCaps,
     options: &ProbeOptions,
+    go_on: &dyn Fn() -> bool,
 ) -> Result<Verified, String> {
     let text = |error: OpenError| error.to_string();
     let size = Size::new(
@@ -270,6 +284,9 @@ fn trial(
     let mut delay_frames = 0;
     let mut path = PathClass::Software;
     for number in 0..u64::from(frames) {
+        if !go_on() {
+            return Err(format!("ended before picture {number}"));
+        }
         let picture = staged(stager.as_mut(), frame(number, size)?, options.limit)?;
         path = picture.info().path;
         let request = if number == 0 || number == asked_at {
@@ -451,6 +468,27 @@ mod tests {
         let mut report = probe(&[Box::new(backend)], &options, &mut |_| seen += 1);
         assert_eq!((seen, report.candidates.len()), (1, 1));
         report.candidates.remove(0).verdict
+    }
+
+    #[test]
+    fn a_probe_that_shall_end_does_so_before_the_next_picture() {
+        // Asked before the trial, before each picture, and after a failure.
+        for end_after in [0, 1, 4] {
+            let backends: [Box<dyn Backend>; 2] = [
+                Box::new(NoopBackend::default()),
+                Box::new(NoopBackend::default()),
+            ];
+            let asked = std::cell::Cell::new(0);
+            let go_on = || {
+                asked.set(asked.get() + 1);
+                asked.get() <= end_after
+            };
+            let report = probe_while(&backends, &ProbeOptions::default(), &mut |_| {}, &go_on);
+            assert_eq!(report.candidates.len(), 2);
+            let untried = |c: &Candidate| matches!(c.verdict, Verdict::Untried);
+            assert!(report.candidates.iter().all(untried), "{end_after}");
+            assert!(asked.get() <= end_after + 3, "{end_after}: {asked:?}");
+        }
     }
 
     #[test]

@@ -274,6 +274,7 @@ fn a_frame_that_cannot_be_staged_is_released_and_the_session_goes_on() {
     until("the third is coded", || kept.numbers() == [2]);
     let stats = rig.session.finish(LIMIT).unwrap();
     assert_eq!(stats.frames.failed, 2);
+    assert!(stats.first_failure.is_some());
     assert_eq!(rig.released.sorted(), [0, 1, 2]);
 }
 

@@ -97,7 +97,7 @@ pub(crate) fn main() -> Exit {
 fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
     let context = Context {
         console: console.clone(),
-        interrupt: Interrupt::install()?,
+        interrupt: Interrupt::install(console)?,
     };
     match command {
         Command::Probe(args) => probe::run(&args, &context),

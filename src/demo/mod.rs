@@ -100,7 +100,7 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
         chroma: Chroma::C420,
         size: args.size,
     };
-    let choice = choose(&need, &args.choice, console)?;
+    let choice = choose(&need, &args.choice, context)?;
     let advertised = &choice.chosen.candidate.advertised;
     let (codec, name) = (advertised.codec, advertised.name.clone());
 

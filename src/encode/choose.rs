@@ -7,11 +7,11 @@ use scanout_core::encoder::{
     StageConfig, Stager,
 };
 use scanout_core::geometry::Size;
-use scanout_core::probe::{self, ProbeOptions, ProbeReport};
+use scanout_core::probe::{self, ProbeOptions, ProbeProgress, ProbeReport};
 use scanout_core::select::{self, Ranked, Rejected, Wish};
 
 use super::args::ChoiceArgs;
-use crate::console::Console;
+use crate::cli::Context;
 use crate::failure::{Exit, Failure};
 use crate::probe::packages;
 
@@ -72,7 +72,7 @@ pub(crate) struct Choice {
 }
 
 /// Tries what fits the need and takes the best.
-pub(crate) fn choose(need: &Need, args: &ChoiceArgs, console: &Console) -> Result<Choice, Failure> {
+pub(crate) fn choose(need: &Need, args: &ChoiceArgs, context: &Context) -> Result<Choice, Failure> {
     let mut wish = Wish::default();
     wish.codec = need.codec;
     wish.chroma = need.chroma;
@@ -82,19 +82,25 @@ pub(crate) fn choose(need: &Need, args: &ChoiceArgs, console: &Console) -> Resul
     wish.max_path = args.require_path;
 
     let mut backends = narrowed(need, args)?;
-    let bar = console.progress(None, "probing");
+    let bar = context.console.progress(None, "probing");
     let mut options = ProbeOptions::default();
     // At the job's own size: some encoders advertise sizes that they refuse
     // later, and which one is fastest depends on the size.
     options.size = need.size;
     options.frames = TRIAL_FRAMES;
     options.limit = TRIAL_LIMIT;
-    let report = probe::probe(&backends, &options, &mut |progress| {
+    let mut show = |progress: ProbeProgress<'_>| {
         bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
         bar.set_message(progress.encoder.to_owned());
-    });
+    };
+    // Trials of large pictures take a while, and the user may think better of it.
+    let go_on = || !context.interrupt.asked();
+    let report = probe::probe_while(&backends, &options, &mut show, &go_on);
     bar.finish_and_clear();
+    if context.interrupt.asked() {
+        return Err(super::run::interrupted_early());
+    }
     let mut ranking = select::rank(&report, &wish);
     for rejected in &ranking.rejected {
         tracing::info!(encoder = %rejected.encoder, reason = %rejected.reason, "not chosen");

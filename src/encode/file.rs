@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
+use crate::interrupt::Unfinished;
 
 /// Writes of small packets are joined up to so many bytes.
 const BUFFER: usize = 1 << 18;
@@ -17,6 +18,8 @@ pub(super) struct OutputFile {
     to: Option<BufWriter<Target>>,
     place: Place,
     written: u64,
+    /// Until the file has its name.
+    unfinished: Option<Unfinished>,
 }
 
 #[derive(Debug)]
@@ -132,6 +135,7 @@ impl OutputFile {
         };
         Ok(Self {
             to: Some(BufWriter::with_capacity(BUFFER, target)),
+            unfinished: place.partial.as_deref().map(Unfinished::new),
             place,
             written: 0,
         })
@@ -178,6 +182,7 @@ impl OutputFile {
         // Named before it is closed: until then the file is locked.
         self.place.complete()?;
         self.to = None;
+        self.unfinished = None;
         Ok(self.written)
     }
 }

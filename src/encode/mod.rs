@@ -129,10 +129,9 @@ pub(crate) fn encode(
                 chroma: stage.chroma,
                 size,
             };
-            choose(&need, task.choice, &context.console)?
+            choose(&need, task.choice, context)?
         }
     };
-    // Trials take a while, and the user may have thought better of it.
     if context.interrupt.asked() {
         return Err(run::interrupted_early());
     }

@@ -6,6 +6,7 @@ use scanout_core::convert::{Converter, PictureFormat};
 use scanout_core::encoder::{
     Chroma, EncodeError, EncoderConfig, Frame, FrameRate, StageConfig, StreamInfo,
 };
+use scanout_core::format::Modifier;
 use scanout_core::session::{
     Session, SessionConfig, SessionError, SessionStats, StreamError, SubmitError,
 };
@@ -71,6 +72,7 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
         keep,
         writers,
     } = job;
+    let modifier = ring.modifier();
     let device = &choice.chosen.candidate.device;
     let open = |e| Failure::new(Exit::NoEncoder, e);
     let stager = choice.backend.open(device, &stage).map_err(open)?;
@@ -123,16 +125,14 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
     let stats = finished.map_err(session_failure).map_err(partial)?;
     let count = stats.frames.failed;
     if count > 0 && written.frames.is_empty() {
-        return Err(Failure::input(format_args!(
-            "none of {count} frames could be staged: {}",
-            unreadable(reader, &granted)
-        ))
-        .hint("-v says why for each frame"));
+        let why = stats.first_failure.as_deref().unwrap_or("no reason given");
+        return Err(unstaged(count, why, reader, modifier, &granted));
     }
     if count > 0 {
-        context
-            .console
-            .warn(&format!("{count} frames could not be staged"));
+        context.console.warn(&match &stats.first_failure {
+            Some(why) => format!("{count} frames could not be staged: {why}"),
+            None => format!("{count} frames could not be staged"),
+        });
     }
     if written.frames.is_empty() {
         return Err(if interrupted {
@@ -160,17 +160,35 @@ pub(super) fn interrupted_early() -> Failure {
     )
 }
 
-/// Why frames of such a format do not become pictures, as far as that is known.
-fn unreadable(reader: &dyn FrameReader, stream: &StreamInfo) -> String {
+/// None of `count` frames became a picture: why, and what may help.
+fn unstaged(
+    count: u64,
+    why: &str,
+    reader: &dyn FrameReader,
+    modifier: Modifier,
+    stream: &StreamInfo,
+) -> Failure {
     let target = match stream.chroma {
         Chroma::C444 => PictureFormat::I444,
         _ => PictureFormat::I420,
     };
-    let (fourcc, size) = (reader.fourcc(), reader.size());
-    if Converter::supports(fourcc, target) {
-        format!("{fourcc} {size} cannot be staged")
+    let fourcc = reader.fourcc();
+    let failure = |why: &dyn std::fmt::Display| {
+        Failure::input(format_args!(
+            "none of {count} frames could be staged: {why}"
+        ))
+    };
+    if !Converter::supports(fourcc, target) {
+        let why = format_args!("there is no conversion from {fourcc} to {}", stream.chroma);
+        return failure(&why).hint("-v says why for each frame");
+    }
+    let failure = failure(&why);
+    if modifier.is_linear() {
+        failure.hint("-v says why for each frame")
     } else {
-        format!("there is no conversion from {fourcc} to {}", stream.chroma)
+        failure.hint(
+            "give --memory gbm:NODE:LINEAR, or an encoder that the GPU copies to: --require-path gpu-copy",
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where frames live: a ring of buffers that the producer redraws, as a
 //! display server does.
 
+mod gbm;
 mod ring;
 
 use std::fmt;

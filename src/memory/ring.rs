@@ -6,16 +6,19 @@ use std::time::{Duration, Instant};
 use scanout_core::buffer::alloc::{Canvas, Provider};
 use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, MemoryImage, SourceBuffer};
 use scanout_core::convert::age::DamageHistory;
-use scanout_core::format::{self, FormatInfo, Fourcc};
+use scanout_core::format::{self, FormatInfo, Fourcc, Modifier};
 use scanout_core::geometry::{Damage, Size};
 use scanout_core::sync::{Acquire, Release, ReleaseSink, SyncFile};
 use scanout_trace::source::SourceFrame;
 
 use super::Memory;
+use super::gbm::{self, GbmError};
 use crate::failure::{Exit, Failure};
 
 /// One being shown, one waiting, one being read, one being drawn.
 const BUFFERS: usize = 4;
+
+const EVERYWHERE: &str = "--memory memfd works everywhere";
 
 /// Strides that every GPU can import are multiples of this.
 const STRIDE_ALIGN: u32 = 256;
@@ -39,35 +42,60 @@ impl ReleaseSink for Returned {
 /// One buffer.
 #[derive(Debug)]
 enum Slot {
-    Shared { canvas: Canvas, buffer: DmaBuf },
-    Process(Arc<Vec<u8>>),
+    Shared {
+        canvas: Canvas,
+        buffer: DmaBuf,
+        layout: Layout,
+    },
+    Process {
+        bytes: Arc<Vec<u8>>,
+        layout: Layout,
+    },
+    Gbm(gbm::Buffer),
 }
 
 impl Slot {
     fn is_dma_buf(&self) -> bool {
         match self {
             Self::Shared { buffer, .. } => buffer.is_dma_buf(),
-            Self::Process(_) => false,
+            Self::Process { .. } => false,
+            Self::Gbm(buffer) => buffer.source().is_dma_buf(),
         }
     }
 
-    /// Runs `draw` on the bytes.
-    fn draw<R>(&mut self, draw: impl FnOnce(&mut [u8]) -> R) -> Result<R, Failure> {
+    fn layout(&self) -> &Layout {
         match self {
-            Self::Shared { canvas, .. } => canvas.draw(draw).map_err(Failure::input),
+            Self::Shared { layout, .. } | Self::Process { layout, .. } => layout,
+            Self::Gbm(buffer) => buffer.source().layout(),
+        }
+    }
+
+    /// Draws what `damage` names of `frame`. `None` where the frame does not fit.
+    fn draw(
+        &mut self,
+        format: &FormatInfo,
+        frame: &SourceFrame<'_>,
+        damage: &Damage,
+    ) -> Result<Option<()>, Failure> {
+        match self {
+            Self::Shared { canvas, layout, .. } => canvas
+                .draw(|bytes| copy(format, layout, frame, bytes, damage))
+                .map_err(Failure::input),
             // Released, but a frame may live a moment longer: then a copy is drawn.
-            Self::Process(bytes) => {
+            Self::Process { bytes, layout } => {
                 let bytes: &mut Vec<u8> = Arc::make_mut(bytes);
-                Ok(draw(bytes))
+                Ok(copy(format, layout, frame, bytes, damage))
             }
+            Self::Gbm(buffer) => buffer.draw(frame, damage).map_err(Failure::input),
         }
     }
 
     /// The buffer as a source.
-    fn source(&self, layout: &Layout) -> Result<SourceBuffer, Failure> {
+    fn source(&self) -> Result<SourceBuffer, Failure> {
         Ok(match self {
             Self::Shared { buffer, .. } => buffer.clone().into(),
-            Self::Process(bytes) => MemoryImage::new(bytes.clone(), layout.clone())
+            Self::Gbm(buffer) => buffer.source().clone().into(),
+            Self::Process { bytes, layout } => MemoryImage::new(bytes.clone(), layout.clone())
                 .map_err(|e| Failure::new(Exit::Internal, e))?
                 .into(),
         })
@@ -81,7 +109,6 @@ pub(crate) struct Ring {
     slots: Vec<Slot>,
     returned: Arc<Returned>,
     history: DamageHistory,
-    layout: Layout,
     format: &'static FormatInfo,
     real_dma_bufs: bool,
 }
@@ -89,19 +116,30 @@ pub(crate) struct Ring {
 impl Ring {
     /// Buffers of `memory` for frames of `fourcc` and `size`.
     pub(crate) fn new(memory: &Memory, fourcc: Fourcc, size: Size) -> Result<Self, Failure> {
-        if let Memory::Gbm { .. } = memory {
-            return Err(Failure::usage(format_args!(
-                "--memory {memory}: buffers of GBM cannot be made yet"
-            ))
-            .hint("udmabuf, dma-heap and dumb make real dma-bufs, linear ones"));
-        }
         let unknown = || Failure::input(format_args!("unknown pixel format {fourcc}"));
         let format = format::info(fourcc).ok_or_else(unknown)?;
-        let (layout, bytes) = Layout::packed(fourcc, size, STRIDE_ALIGN).ok_or_else(unknown)?;
         let policy = ImportPolicy::default().with_memfd();
-        let slots = (0..BUFFERS)
-            .map(|_| slot(memory, &layout, bytes, &policy))
-            .collect::<Result<Vec<_>, _>>()?;
+        let slots = if let Memory::Gbm { node, modifier } = memory {
+            let refused = |error: GbmError| {
+                let exit = if error.is_usage() {
+                    Exit::Usage
+                } else {
+                    Exit::Input
+                };
+                let failure = Failure::new(exit, format_args!("--memory {memory}: {error}"));
+                failure.hint(error.hint().unwrap_or(EVERYWHERE))
+            };
+            let allocator = gbm::Allocator::open(node).map_err(refused)?;
+            (0..BUFFERS)
+                .map(|_| allocator.allocate(format, size, *modifier, &policy))
+                .map(|made| made.map(Slot::Gbm).map_err(refused))
+                .collect::<Result<Vec<_>, _>>()?
+        } else {
+            let (layout, bytes) = Layout::packed(fourcc, size, STRIDE_ALIGN).ok_or_else(unknown)?;
+            (0..BUFFERS)
+                .map(|_| slot(memory, &layout, bytes, &policy))
+                .collect::<Result<Vec<_>, _>>()?
+        };
         let returned = Returned::default();
         {
             let mut free = returned.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +150,6 @@ impl Ring {
             slots,
             returned: Arc::new(returned),
             history: DamageHistory::new(BUFFERS, size),
-            layout,
             format,
         })
     }
@@ -120,6 +157,12 @@ impl Ring {
     /// True when the buffers are dma-bufs of the kernel, which drivers can import.
     pub(crate) fn real_dma_bufs(&self) -> bool {
         self.real_dma_bufs
+    }
+
+    /// How the buffers are tiled.
+    pub(crate) fn modifier(&self) -> Modifier {
+        let first = self.slots.first();
+        first.map_or(Modifier::LINEAR, |slot| slot.layout().modifier)
     }
 
     /// What a frame of this ring waits for.
@@ -143,7 +186,6 @@ impl Ring {
         // Told even where drawing fails below: the buffer is free then, too.
         let release = Release::new(self.returned.clone(), index as u64);
         let missing = self.history.take(index);
-        let (layout, format) = (&self.layout, self.format);
         let lost = || {
             Failure::new(
                 Exit::Internal,
@@ -151,15 +193,17 @@ impl Ring {
             )
         };
         let slot = self.slots.get_mut(index).ok_or_else(lost)?;
-        let drawn = slot.draw(|bytes| copy(format, layout, frame, bytes, &missing))?;
-        if drawn.is_none() {
+        let drawn = slot.draw(self.format, frame, &missing);
+        if !matches!(drawn, Ok(Some(()))) {
             self.history.invalidate(index);
+        }
+        if drawn?.is_none() {
             return Err(Failure::new(
                 Exit::Internal,
-                format_args!("a frame of {layout} does not fit its buffer"),
+                format_args!("a frame of {} does not fit its buffer", slot.layout()),
             ));
         }
-        Ok((slot.source(layout)?, release))
+        Ok((slot.source()?, release))
     }
 
     fn wait(&self, limit: Duration) -> Result<usize, Failure> {
@@ -210,17 +254,24 @@ fn slot(
         let failure = Failure::input(format_args!("--memory {memory}: {error}"));
         match memory {
             Memory::Provider(Provider::Memfd) => failure,
-            _ => failure.hint("--memory memfd works everywhere"),
+            _ => failure.hint(EVERYWHERE),
         }
     };
     let Memory::Provider(provider) = memory else {
         let bytes = usize::try_from(bytes).map_err(|e| refused(&e))?;
-        return Ok(Slot::Process(Arc::new(vec![0; bytes])));
+        return Ok(Slot::Process {
+            bytes: Arc::new(vec![0; bytes]),
+            layout: layout.clone(),
+        });
     };
     let allocation = provider.allocate(bytes).map_err(|e| refused(&e))?;
     let buffer = DmaBuf::import(&[allocation.as_fd()], layout, policy).map_err(|e| refused(&e))?;
     let canvas = allocation.into_canvas().map_err(|e| refused(&e))?;
-    Ok(Slot::Shared { canvas, buffer })
+    Ok(Slot::Shared {
+        canvas,
+        buffer,
+        layout: layout.clone(),
+    })
 }
 
 /// Copies what `damage` names of `frame` to the same place of `layout` in `to`. `None` where either is too short; some may be copied then.

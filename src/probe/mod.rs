@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use scanout_core::geometry::Size;
-use scanout_core::probe::{self, Candidate, ProbeOptions, ProbeReport, Verdict};
+use scanout_core::probe::{self, Candidate, ProbeOptions, ProbeProgress, ProbeReport, Verdict};
 use scanout_core::select::{self, Ranking, Wish};
 use serde::Serialize;
 
@@ -68,12 +68,20 @@ pub(crate) fn run(args: &ProbeArgs, context: &Context) -> Result<Exit, Failure> 
     options.frames = args.frames;
     options.limit = args.limit;
     let bar = context.console.progress(None, "probing");
-    let report = probe::probe(&backends, &options, &mut |progress| {
+    let mut show = |progress: ProbeProgress<'_>| {
         bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
         bar.set_message(progress.encoder.to_owned());
-    });
+    };
+    let go_on = || !context.interrupt.asked();
+    let report = probe::probe_while(&backends, &options, &mut show, &go_on);
     bar.finish_and_clear();
+    if context.interrupt.asked() {
+        return Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted before every encoder was tried",
+        ));
+    }
     let ranking = (!args.quick).then(|| places(&select::rank(&report, &Wish::default())));
     let works = if args.quick {
         !report.candidates.is_empty()

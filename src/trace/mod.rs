@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::cli::{Context, values};
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
+use crate::interrupt::Unfinished;
 
 #[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
@@ -85,6 +86,7 @@ pub(crate) fn run(args: &TraceArgs, context: &Context) -> Result<Exit, Failure> 
         .map_err(Failure::usage)?;
     let mut picture = vec![0; layout.total_bytes()];
     let (file, log) = (create(&video)?, create(&damage)?);
+    let unfinished = [Unfinished::new(&video), Unfinished::new(&damage)];
     let rate = FrameRate::whole(args.fps);
     let mut writer = TraceWriter::new(file, log, args.size, rate, chroma, false)
         .map_err(|e| write_failure(&video, e))?;
@@ -111,6 +113,7 @@ pub(crate) fn run(args: &TraceArgs, context: &Context) -> Result<Exit, Failure> 
     }
     bar.finish_and_clear();
     writer.finish().map_err(|e| write_failure(&video, e))?;
+    drop(unfinished);
 
     let report = TraceReport {
         schema: Console::SCHEMA,

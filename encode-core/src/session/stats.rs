@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::StreamId;
-use crate::encoder::{FrameTimes, Packet, PathClass};
+use crate::encoder::{FrameTimes, Packet, PathClass, StageError};
 
 /// A distribution of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -129,6 +129,8 @@ pub struct SessionStats {
     pub times: StageTimes,
     /// The streams in the order of their ids, the last 64 that have ended too.
     pub streams: Vec<StreamStats>,
+    /// Why the first frame that could not be staged was refused.
+    pub first_failure: Option<String>,
 }
 
 /// Ended streams whose numbers are kept: a session may run for weeks, and
@@ -158,6 +160,7 @@ struct Record {
     hold: Times,
     streams: Vec<StreamRecord>,
     ended: VecDeque<StreamStats>,
+    first_failure: Option<String>,
 }
 
 impl StreamRecord {
@@ -191,6 +194,7 @@ impl Stats {
             hold: Times::new(),
             streams: Vec::new(),
             ended: VecDeque::new(),
+            first_failure: None,
         }))
     }
 
@@ -208,8 +212,13 @@ impl Stats {
         self.lock().frames.unchanged += 1;
     }
 
-    pub(super) fn failed(&self) {
-        self.lock().frames.failed += 1;
+    pub(super) fn failed(&self, error: &StageError) {
+        let mut record = self.lock();
+        record.frames.failed += 1;
+        // The first only: those that follow are likely the same, and must not allocate.
+        record
+            .first_failure
+            .get_or_insert_with(|| error.to_string());
     }
 
     pub(super) fn let_go(&self) {
@@ -295,6 +304,7 @@ impl Stats {
         let mut streams: Vec<_> = record.ended.iter().cloned().chain(running).collect();
         streams.sort_by_key(|s| s.stream);
         SessionStats {
+            first_failure: record.first_failure.clone(),
             frames: record.frames,
             path: record.path,
             times: StageTimes {

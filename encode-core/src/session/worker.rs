@@ -333,7 +333,7 @@ impl Worker {
     /// A frame that could not be staged is counted, and the next one makes good
     /// for it; the session goes on unless the device is gone.
     fn refuse(&mut self, number: u64, error: StageError) -> Result<(), StageError> {
-        self.shared.stats.failed();
+        self.shared.stats.failed(&error);
         self.missed = true;
         if error.is_device_lost() {
             return Err(error);

@@ -5,7 +5,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use std::str::FromStr;
 
-use scanout_core::format::Fourcc;
+use scanout_core::format::{self, Fourcc, PlaneInfo};
 use scanout_core::geometry::{Damage, Size};
 
 use super::{
@@ -16,44 +16,6 @@ use super::{
 const MAX_STRIDE: u64 = 1 << 20;
 const MAX_FRAME: u64 = 1 << 31;
 const MAX_OFFSET: u64 = 1 << 48;
-
-/// A plane's share of the picture: pixels per sample across and down, bytes per sample.
-type PlaneShape = (u32, u32, u32);
-
-/// The planes of the formats that files come in.
-fn shapes(fourcc: Fourcc) -> Option<&'static [PlaneShape]> {
-    Some(match fourcc {
-        Fourcc::XRGB8888
-        | Fourcc::XBGR8888
-        | Fourcc::RGBX8888
-        | Fourcc::BGRX8888
-        | Fourcc::ARGB8888
-        | Fourcc::ABGR8888
-        | Fourcc::RGBA8888
-        | Fourcc::BGRA8888
-        | Fourcc::XRGB2101010
-        | Fourcc::XBGR2101010
-        | Fourcc::ARGB2101010
-        | Fourcc::ABGR2101010
-        | Fourcc::AYUV
-        | Fourcc::XYUV8888
-        | Fourcc::Y410 => &[(1, 1, 4)],
-        Fourcc::RGB888 | Fourcc::BGR888 => &[(1, 1, 3)],
-        Fourcc::RGB565 | Fourcc::BGR565 => &[(1, 1, 2)],
-        Fourcc::R8 => &[(1, 1, 1)],
-        // Two pixels share a sample of four or eight bytes.
-        Fourcc::YUYV | Fourcc::UYVY => &[(2, 1, 4)],
-        Fourcc::Y210 => &[(2, 1, 8)],
-        Fourcc::NV12 | Fourcc::NV21 => &[(1, 1, 1), (2, 2, 2)],
-        Fourcc::NV16 => &[(1, 1, 1), (2, 1, 2)],
-        Fourcc::NV24 => &[(1, 1, 1), (1, 1, 2)],
-        Fourcc::P010 | Fourcc::P012 | Fourcc::P016 => &[(1, 1, 2), (2, 2, 4)],
-        Fourcc::YUV420 | Fourcc::YVU420 => &[(1, 1, 1), (2, 2, 1), (2, 2, 1)],
-        Fourcc::YUV422 => &[(1, 1, 1), (2, 1, 1), (2, 1, 1)],
-        Fourcc::YUV444 => &[(1, 1, 1), (1, 1, 1), (1, 1, 1)],
-        _ => return None,
-    })
-}
 
 /// How frames lie in a raw file: written `WxH:FOURCC[:stride=N][:offset=N][:frame=N]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,35 +81,29 @@ impl RawLayout {
         frame: Option<u64>,
     ) -> Result<Self, ParseRawLayoutError> {
         let size = checked_size(size.width.into(), size.height.into())?;
-        let shapes = shapes(fourcc).ok_or(ParseRawLayoutError::Fourcc(fourcc))?;
-        let first = shapes.first().copied().unwrap_or((1, 1, 1));
-        let row = |(across, _, bytes): PlaneShape| {
-            u64::from(size.width.div_ceil(across)) * u64::from(bytes)
-        };
-        let stride = bound(
-            "stride",
-            stride.unwrap_or(row(first)),
-            row(first),
-            MAX_STRIDE,
-        )?;
+        let format = format::info(fourcc).ok_or(ParseRawLayoutError::Fourcc(fourcc))?;
+        let row = |plane: &PlaneInfo| plane.row_bytes(size.width);
+        let mut planes = Vec::with_capacity(format.planes.len());
         let mut end = 0u64;
         let mut picture_bytes = 0;
-        let mut planes = Vec::with_capacity(shapes.len());
-        for (n, &(across, down, bytes)) in shapes.iter().enumerate() {
-            let stride = match n {
-                0 => stride,
-                _ => {
-                    let samples = (stride / u64::from(first.2)).div_ceil(u64::from(across));
-                    samples * u64::from(bytes)
-                }
+        // Pixels in a row of the file, padding included: what the first plane's stride says.
+        let mut pixels = u64::from(size.width);
+        for (n, plane) in format.planes.iter().enumerate() {
+            let stride = if n == 0 {
+                let least = row(plane);
+                let stride = bound("stride", stride.unwrap_or(least), least, MAX_STRIDE)?;
+                pixels = stride / u64::from(plane.block_bytes) * u64::from(plane.h_sub);
+                stride
+            } else {
+                pixels.div_ceil(plane.h_sub.into()) * u64::from(plane.block_bytes)
             };
-            let rows = u64::from(size.height.div_ceil(down));
+            let rows = plane.rows(size.height);
             planes.push(SourcePlane {
                 offset: end as usize,
                 stride: stride as usize,
             });
             // The last row of a frame may lack its padding.
-            picture_bytes = end + stride * (rows - 1) + row((across, down, bytes));
+            picture_bytes = end + stride * (rows - 1) + row(plane);
             end += stride * rows;
         }
         bound("frame", end, 1, MAX_FRAME)?;
@@ -326,6 +282,20 @@ mod tests {
     }
 
     #[test]
+    fn every_format_of_the_table_has_a_raw_layout() {
+        for format in format::all() {
+            let layout = RawLayout::new(Size::new(5, 3), format.fourcc, None, None, None).unwrap();
+            assert_eq!(layout.planes().len(), format.planes.len(), "{format:?}");
+            let packed: u64 = format
+                .planes
+                .iter()
+                .map(|p| p.row_bytes(5) * p.rows(3))
+                .sum();
+            assert_eq!(layout.frame_bytes(), packed, "{format:?}");
+        }
+    }
+
+    #[test]
     fn impossible_layouts_are_refused_with_the_bound() {
         for (text, word) in [
             ("", "WIDTHxHEIGHT"),
@@ -380,11 +350,12 @@ mod tests {
             let stride = tight.planes[0].stride as u64 + extra;
             let layout = RawLayout::new(Size::new(w, h), fourcc, Some(stride), None, None).unwrap();
             let mut end = 0u128;
-            for (plane, &(across, down, bytes)) in layout.planes.iter().zip(shapes(fourcc).unwrap()) {
-                let row = u128::from(w.div_ceil(across)) * u128::from(bytes);
+            let format = format::info(fourcc).unwrap();
+            for (plane, info) in layout.planes.iter().zip(format.planes) {
+                let row = u128::from(info.row_bytes(w));
                 prop_assert!(plane.stride as u128 >= row, "{plane:?} row {row}");
                 prop_assert!(plane.offset as u128 >= end);
-                end = plane.offset as u128 + plane.stride as u128 * u128::from(h.div_ceil(down) - 1) + row;
+                end = plane.offset as u128 + plane.stride as u128 * u128::from(info.rows(h) - 1) + row;
             }
             prop_assert!(end <= u128::from(layout.frame_bytes()));
             prop_assert_eq!(end, u128::from(layout.picture_bytes));
