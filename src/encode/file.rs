@@ -181,8 +181,8 @@ impl OutputFile {
         done.map_err(|e| Failure::output(self.place.name(), &e))?;
         // Named before it is closed: until then the file is locked.
         self.place.complete()?;
-        self.unfinished = None;
         self.to = None;
+        self.unfinished = None;
         Ok(self.written)
     }
 }

@@ -159,8 +159,8 @@ struct Record {
     convert: Times,
     hold: Times,
     streams: Vec<StreamRecord>,
-    first_failure: Option<String>,
     ended: VecDeque<StreamStats>,
+    first_failure: Option<String>,
 }
 
 impl StreamRecord {
@@ -193,8 +193,8 @@ impl Stats {
             convert: Times::new(),
             hold: Times::new(),
             streams: Vec::new(),
-            first_failure: None,
             ended: VecDeque::new(),
+            first_failure: None,
         }))
     }
 
