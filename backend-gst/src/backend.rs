@@ -164,6 +164,10 @@ impl Found {
     fn caps(&self) -> EncoderCaps {
         let row = self.row;
         let mut notes: Vec<String> = row.notes.iter().map(|&n| n.to_owned()).collect();
+        notes.extend(
+            row.withholds
+                .map(|reason| format!("It cannot be used here: {reason}.")),
+        );
         notes.extend(self.missing());
         if row.family != Family::Software {
             notes.push(NEVER_RUN.to_owned());

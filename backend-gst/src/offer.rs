@@ -61,12 +61,14 @@ impl Offer {
             .elements
             .iter()
             .filter(|(e, _)| e.codec == codec && e.chroma.contains(&chroma))
+            .filter(|(e, _)| e.withholds.is_none())
             .max_by_key(|(e, _)| e.rank)
         {
             return Ok((row, name.clone()));
         }
         let missing = elements::table()
             .filter(|e| e.family == self.family && e.codec == codec && e.chroma.contains(&chroma))
+            .filter(|e| e.withholds.is_none())
             .max_by_key(|e| e.rank);
         let hint = match missing {
             Some(row) if self.family == Family::Software => {
@@ -86,6 +88,13 @@ impl Offer {
         if let Some((row, name)) = self.elements.iter().find(|(_, own)| own == name) {
             if row.codec != codec {
                 return Err(no_such(format!("it codes {}, not {codec}", row.codec)));
+            }
+            if let Some(reason) = row.withholds {
+                return Err(OpenError::Unsupported {
+                    encoder: name.clone(),
+                    what: "one picture in, one packet out",
+                    detail: reason.to_owned(),
+                });
             }
             return Ok((row, name.clone()));
         }

@@ -32,6 +32,9 @@ fn keyframes_sizes_and_colours_of_the_other_codecs_are_found() {
         "bt709",
         "-color_trc",
         "iec61966-2-1",
+        // Since 7.0 ffmpeg takes them from the frames.
+        "-vf",
+        "setparams=color_primaries=bt709:color_trc=iec61966-2-1:colorspace=bt709",
     ];
     let run = |name: &str, args: &[&str]| {
         encode(

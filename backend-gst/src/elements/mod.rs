@@ -199,6 +199,9 @@ pub struct Element {
     /// The element that brings pictures from host memory to where this one
     /// reads them; `None` where it does that itself.
     pub upload: Option<&'static str>,
+    /// Why it keeps a picture's packet until later pictures come: such an
+    /// element is listed, and refused when it is to be opened.
+    pub withholds: Option<&'static str>,
     /// What a user should know, one sentence each.
     pub notes: &'static [&'static str],
     /// The property that takes `key=value` pairs, separated by colons.
@@ -231,6 +234,7 @@ pub(crate) const NOTHING: Element = Element {
     live_qp: Live::Reopen,
     package: "",
     upload: None,
+    withholds: None,
     notes: &[],
     options: None,
     low_delay: &[],

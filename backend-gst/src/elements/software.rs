@@ -154,6 +154,9 @@ const SVTAV1: Element = Element {
     codec: Codec::Av1,
     rank: 90,
     package: "gstreamer1.0-plugins-bad",
+    // Seen with GStreamer 1.26 and SVT-AV1 2.3, whatever its settings: the
+    // element asks the library for packets only when a picture comes in.
+    withholds: Some("it asks for a picture's packet only when the next picture comes"),
     options: Some("parameters-string"),
     low_delay: &[
         // Low delay prediction structure.

@@ -34,11 +34,18 @@ pub const SOFTWARE: [&str; 8] = [
     "vp9enc",
 ];
 
-/// The software elements that are installed; the others are named on stderr.
+/// The software elements that are installed and can be opened; the others are
+/// named on stderr.
 pub fn installed() -> Vec<&'static str> {
     GstBackend::new().unwrap();
     let (have, lack): (Vec<&str>, Vec<&str>) = SOFTWARE
         .into_iter()
+        .filter(|name| {
+            scanout_gst::elements::find(name)
+                .unwrap()
+                .withholds
+                .is_none()
+        })
         .partition(|name| gstreamer::ElementFactory::find(name).is_some());
     for name in lack {
         eprintln!("SKIPPED: {name} is not installed");
