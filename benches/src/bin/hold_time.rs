@@ -22,9 +22,10 @@ use scanout_trace::desktop::Scenario;
 use serde::Serialize;
 
 const SIZE: Size = Size::new(1920, 1080);
-/// Nice value of the encoder's threads: conversion holds a source and goes
-/// first; the stream is late anyway.
-const NICENESS: u8 = 10;
+/// Nice values of the encoder's threads: the default, and one with which
+/// conversion, for which the source waits, goes before coding, for which it
+/// does not.
+const NICENESSES: [u8; 2] = [0, 10];
 /// Times that the frames are drawn in a run, so that the encoder is late for
 /// some seconds. The first frame of each is damaged whole.
 const CYCLES: usize = 5;
@@ -32,9 +33,23 @@ const CYCLES: usize = 5;
 #[derive(Serialize)]
 struct Round {
     unloaded: Percentiles,
-    saturated: Percentiles,
+    /// In the order of `NICENESSES`.
+    saturated: [Saturated; 2],
+}
+
+#[derive(Serialize)]
+struct Saturated {
+    niceness: u8,
+    hold: Percentiles,
     drawn: u64,
     coded: u64,
+}
+
+#[derive(Serialize)]
+struct Ratio {
+    niceness: u8,
+    p50: f64,
+    p99: f64,
 }
 
 #[derive(Serialize)]
@@ -42,8 +57,8 @@ struct Report {
     machine: String,
     work: String,
     rounds: Vec<Round>,
-    p50_ratio: f64,
-    p99_ratio: f64,
+    /// Saturated to unloaded, medians over the rounds.
+    ratios: Vec<Ratio>,
 }
 
 fn main() -> Result<(), Error> {
@@ -64,29 +79,43 @@ fn main() -> Result<(), Error> {
     let workload = Workload::draw(SIZE, Scenario::Mixed, 30, frames)?;
     let mut done = Vec::new();
     for _ in 0..rounds {
-        let (unloaded, ..) = run(&workload, false)?;
-        let (saturated, drawn, coded) = run(&workload, true)?;
+        let (unloaded, ..) = run(&workload, None)?;
+        let saturated = |niceness| -> Result<Saturated, Error> {
+            let (held, drawn, coded) = run(&workload, Some(niceness))?;
+            Ok(Saturated {
+                niceness,
+                hold: Percentiles::of(&held),
+                drawn,
+                coded,
+            })
+        };
         done.push(Round {
             unloaded: Percentiles::of(&unloaded),
-            saturated: Percentiles::of(&saturated),
-            drawn,
-            coded,
+            saturated: [saturated(NICENESSES[0])?, saturated(NICENESSES[1])?],
         });
     }
-    let ratio = |pick: fn(&Percentiles) -> f64| {
+    let ratio = |index: usize, pick: fn(&Percentiles) -> f64| {
         let ratios: Vec<_> = done
             .iter()
-            .map(|r| pick(&r.saturated) / pick(&r.unloaded))
+            .map(|r| pick(&r.saturated[index].hold) / pick(&r.unloaded))
             .collect();
         median(&ratios)
     };
+    let ratios = NICENESSES
+        .iter()
+        .enumerate()
+        .map(|(index, &niceness)| Ratio {
+            niceness,
+            p50: ratio(index, |p| p.p50),
+            p99: ratio(index, |p| p.p99),
+        })
+        .collect();
     let report = Report {
         machine: report::machine(),
         work: format!(
             "{CYCLES} times {frames} frames of desktop:mixed at {SIZE}, memory images, x264 at effort quality"
         ),
-        p50_ratio: ratio(|p| p.p50),
-        p99_ratio: ratio(|p| p.p99),
+        ratios,
         rounds: done,
     };
     report::publish(&output_dir, "hold-time", &markdown(&report), &report)
@@ -99,29 +128,33 @@ fn markdown(report: &Report) -> String {
         report.machine, report.work
     );
     for (index, round) in report.rounds.iter().enumerate() {
-        for (name, p, drawn, coded) in [
-            ("unloaded", &round.unloaded, String::new(), String::new()),
-            (
-                "saturated",
-                &round.saturated,
-                round.drawn.to_string(),
-                round.coded.to_string(),
-            ),
-        ] {
+        let mut row = |name: &str, p: &Percentiles, counts: &str| {
             out.push_str(&format!(
-                "| {} | {name} | {:.2} | {:.2} | {:.2} | {:.2} | {drawn} | {coded} |\n",
+                "| {} | {name} | {:.2} | {:.2} | {:.2} | {:.2} | {counts} |\n",
                 index + 1,
                 p.p50,
                 p.p95,
                 p.p99,
                 p.max
             ));
+        };
+        row("unloaded", &round.unloaded, " | ");
+        for run in &round.saturated {
+            row(
+                &format!("saturated, encoder at nice {}", run.niceness),
+                &run.hold,
+                &format!("{} | {}", run.drawn, run.coded),
+            );
         }
     }
-    out.push_str(&format!(
-        "\n* p50, saturated / unloaded: {:.2}\n* p99, saturated / unloaded: {:.2}\n\n",
-        report.p50_ratio, report.p99_ratio
-    ));
+    out.push('\n');
+    for ratio in &report.ratios {
+        out.push_str(&format!(
+            "* saturated / unloaded, encoder at nice {}: p50 {:.2}, p99 {:.2}\n",
+            ratio.niceness, ratio.p50, ratio.p99
+        ));
+    }
+    out.push('\n');
     out
 }
 
@@ -147,12 +180,14 @@ impl PacketSink for Discard {
 
 /// Draws every frame as soon as the one before was released; the milliseconds
 /// that each was held, and the pictures drawn and coded.
-fn run(workload: &Workload, encode: bool) -> Result<(Vec<f64>, u64, u64), Error> {
+///
+/// With a nice value for its threads an encoder runs beside.
+fn run(workload: &Workload, encoder: Option<u8>) -> Result<(Vec<f64>, u64, u64), Error> {
     let mut config = SessionConfig::live();
     // The same frames are converted in both runs.
     config.skip_unchanged = true;
-    let session = Session::start(open(workload, NICENESS)?, config)?;
-    if encode {
+    let session = Session::start(open(workload, encoder.unwrap_or(0))?, config)?;
+    if encoder.is_some() {
         let mut encoder = EncoderConfig::new(Codec::H264);
         encoder.encoder = Some("x264enc".to_owned());
         encoder.effort = Effort::Quality;
