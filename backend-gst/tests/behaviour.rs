@@ -437,8 +437,9 @@ fn encoders_leave_neither_descriptors_nor_threads() {
             counts.push((open_files(), threads()));
         }
     }
+    // GLib keeps a few idle threads of its own; a leak would be 179 of them.
     assert!(
-        counts[1].0 <= counts[0].0 && counts[1].1 <= counts[0].1,
+        counts[1].0 <= counts[0].0 && counts[1].1 <= counts[0].1 + 3,
         "{counts:?}"
     );
 }
