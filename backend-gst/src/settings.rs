@@ -31,8 +31,12 @@ pub(crate) const fn qp_scale(codec: Codec) -> QpBounds {
 }
 
 impl Rate {
-    fn of(config: &EncoderConfig) -> Self {
+    fn of(row: &Element, config: &EncoderConfig) -> Self {
         let scale = qp_scale(config.codec);
+        let held = |bounds: QpBounds| QpBounds {
+            min: bounds.min.max(row.lowest_qp),
+            ..bounds
+        };
         match config.rate {
             RateControl::Constant {
                 bitrate,
@@ -43,7 +47,7 @@ impl Rate {
                 peak_bps: bitrate.as_bps(),
                 window,
                 qp: scale.max,
-                bounds: qp.unwrap_or(scale),
+                bounds: held(qp.unwrap_or(scale)),
             },
             RateControl::Variable {
                 target,
@@ -55,7 +59,7 @@ impl Rate {
                 peak_bps: peak.as_bps().max(target.as_bps()),
                 window,
                 qp: scale.max,
-                bounds: qp.unwrap_or(scale),
+                bounds: held(qp.unwrap_or(scale)),
             },
             RateControl::ConstantQp { qp } => Self::quantiser(qp, scale),
             // Modes to come: validated away by `configure`.
@@ -79,8 +83,8 @@ impl Rate {
 }
 
 /// The number that `value` stands for; `None` for those that are no numbers.
-fn number(value: Value, config: &EncoderConfig) -> Option<i64> {
-    let rate = Rate::of(config);
+fn number(value: Value, row: &Element, config: &EncoderConfig) -> Option<i64> {
+    let rate = Rate::of(row, config);
     let kbps = |bps: u64| {
         i64::try_from(bps.saturating_add(500) / 1000)
             .unwrap_or(i64::MAX)
@@ -159,29 +163,34 @@ pub(crate) fn configure(
     plan.finish()
 }
 
-/// Refuses quantisers that the codec has not, whatever the element says.
+/// Refuses quantisers that the codec or the library has not, whatever the
+/// element says.
+///
+/// Bounds from 0 are bounds above only: those are taken, and `configure` tells
+/// where they begin.
 pub(crate) fn check_bounds(row: &Element, config: &EncoderConfig) -> Result<(), OpenError> {
-    let scale = qp_scale(row.codec);
-    let unsupported = |what, detail| OpenError::Unsupported {
+    let (lowest, highest) = (row.lowest_qp, qp_scale(row.codec).max);
+    let unsupported = |what, seen: String| OpenError::Unsupported {
         encoder: row.name.to_owned(),
         what,
-        detail,
+        detail: format!(
+            "{seen}, where it takes {lowest} to {highest} for {}",
+            row.codec
+        ),
     };
     if let RateControl::ConstantQp { qp } = config.rate
-        && qp > scale.max
+        && !(lowest..=highest).contains(&qp)
     {
-        return Err(unsupported(
-            "that quantiser",
-            format!("{qp}, where {} is the highest of {}", scale.max, row.codec),
-        ));
+        return Err(unsupported("that quantiser", qp.to_string()));
     }
-    if let Some(QpBounds { min, max }) = config.rate.qp_bounds()
-        && (min > max || max > scale.max)
-    {
-        return Err(unsupported(
-            "those quantiser bounds",
-            format!("{min} to {max}, where {} has 0 to {}", row.codec, scale.max),
-        ));
+    if let Some(QpBounds { min, max }) = config.rate.qp_bounds() {
+        let begins = min == 0 || min >= lowest;
+        if !begins || min > max || max < lowest || max > highest {
+            return Err(unsupported(
+                "those quantiser bounds",
+                format!("{min} to {max}"),
+            ));
+        }
     }
     Ok(())
 }
@@ -203,7 +212,7 @@ pub(crate) fn live_values(
         .filter(|s| s.value.follows_bitrate())
         .chain(bounds)
         .filter_map(
-            |setting| match (setting.place, number(setting.value, config)) {
+            |setting| match (setting.place, number(setting.value, row, config)) {
                 (Place::Property(property), Some(value)) => Some((property, value)),
                 _ => None,
             },
@@ -220,7 +229,12 @@ pub(crate) fn live_values(
 /// The settings of the rate mode, or of the nearest one that the row has.
 fn rate_settings(row: &Element, config: &EncoderConfig) -> Option<&'static [Setting]> {
     let exact = match config.rate {
-        RateControl::ConstantQp { .. } => return Some(row.constant_qp).filter(|s| !s.is_empty()),
+        RateControl::ConstantQp { qp }
+            if qp == qp_scale(row.codec).max && !row.constant_highest_qp.is_empty() =>
+        {
+            row.constant_highest_qp
+        }
+        RateControl::ConstantQp { .. } => row.constant_qp,
         RateControl::Variable { .. } if row.variable.is_empty() => row.constant,
         RateControl::Variable { .. } => row.variable,
         _ if row.constant.is_empty() => row.variable,
@@ -250,7 +264,13 @@ impl Plan<'_> {
         };
         self.apply(settings)?;
         match self.config.rate {
-            RateControl::ConstantQp { .. } => return Ok(()),
+            RateControl::ConstantQp { qp } => {
+                if qp == 0 {
+                    self.lacking
+                        .extend(self.row.at_qp_zero.map(|note| note.to_owned()));
+                }
+                return Ok(());
+            }
             RateControl::Variable { .. } if self.row.variable.is_empty() => {
                 self.lack("a peak above the average: the average is held as a constant bit rate")
             }
@@ -260,8 +280,15 @@ impl Plan<'_> {
             _ => {}
         }
         self.group("the length of the rate buffer", self.row.window)?;
-        if self.config.rate.qp_bounds().is_some() {
+        if let Some(bounds) = self.config.rate.qp_bounds() {
             self.group("quantiser bounds", self.row.qp_bounds)?;
+            let lowest = self.row.lowest_qp;
+            if bounds.min < lowest {
+                self.lacking.push(format!(
+                    "{}: quantisers go down to {lowest}, not to {}.",
+                    self.name, bounds.min
+                ));
+            }
         }
         Ok(())
     }
@@ -284,7 +311,7 @@ impl Plan<'_> {
     }
 
     fn one(&mut self, setting: &Setting) -> Result<(), OpenError> {
-        let number = number(setting.value, self.config);
+        let number = number(setting.value, self.row, self.config);
         let literal = match (setting.value, number) {
             (Value::Bool(value), _) => Literal::Bool(value),
             (Value::Nick(nick), _) => Literal::Nick(nick),

@@ -195,9 +195,15 @@ fn any_bounds_and_quantisers_are_survived() {
             (max, max),
             (0, 0),
         ] {
-            encoder
-                .adjust(&Adjustment::qp(QpBounds { min, max }))
-                .unwrap();
+            match encoder.adjust(&Adjustment::qp(QpBounds { min, max })) {
+                // Below what the library has: refused, and coded as before.
+                Err(EncodeError::Unsupported { detail, .. })
+                    if element == "openh264enc" && max < 12 =>
+                {
+                    assert!(detail.contains("12 to 51"), "{detail}");
+                }
+                applied => drop(applied.unwrap()),
+            }
             push(&mut *encoder);
             encoder
                 .adjust(&Adjustment::bitrate(Bitrate::kbps(100)))

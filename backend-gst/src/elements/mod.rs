@@ -209,6 +209,14 @@ pub struct Element {
     /// Always set: no delay, no reordering, no surprises.
     pub(crate) low_delay: &'static [Setting],
     pub(crate) constant_qp: &'static [Setting],
+    /// Instead of those for the codec's highest quantiser, where they do not
+    /// reach it.
+    pub(crate) constant_highest_qp: &'static [Setting],
+    /// The lowest quantiser that the library holds, whatever the element's
+    /// properties take.
+    pub(crate) lowest_qp: u8,
+    /// What else a constant quantiser of 0 means, one sentence.
+    pub(crate) at_qp_zero: Option<&'static str>,
     pub(crate) constant: &'static [Setting],
     pub(crate) variable: &'static [Setting],
     pub(crate) window: &'static [Setting],
@@ -239,6 +247,9 @@ pub(crate) const NOTHING: Element = Element {
     options: None,
     low_delay: &[],
     constant_qp: &[],
+    constant_highest_qp: &[],
+    lowest_qp: 0,
+    at_qp_zero: None,
     constant: &[],
     variable: &[],
     window: &[],
@@ -256,6 +267,7 @@ impl Element {
         [
             self.low_delay,
             self.constant_qp,
+            self.constant_highest_qp,
             self.constant,
             self.variable,
             self.window,

@@ -43,11 +43,23 @@ const X264: Element = Element {
         set("qp-min", Value::Int(0)),
         key("ipratio", Value::Text("1.0")),
     ],
+    // `quantizer` ends at 50, and the element writes it over a `qp` among the
+    // options. A zone of all pictures is what both let through.
+    constant_highest_qp: &[
+        set("pass", Value::Nick("quant")),
+        set("quantizer", Value::Int(50)),
+        set("qp-min", Value::Int(0)),
+        key("ipratio", Value::Text("1.0")),
+        key("zones", Value::Text("0,2147483647,q=51")),
+    ],
+    at_qp_zero: Some(
+        "Quantiser 0 is lossless: the profile is High 4:4:4 Predictive, which few decoders take.",
+    ),
     constant: &[
         set("pass", Value::Nick("cbr")),
         set("bitrate", Value::Kbps),
-        // 10 is the element's default and would waste bits on flat desktops
-        // never; the library's own is 0.
+        // The element's default of 10 keeps flat areas coarser than the rate
+        // allows; the library's own is 0.
         set("qp-min", Value::Int(0)),
     ],
     // The element writes its `bitrate` into the library's peak in every mode
@@ -73,7 +85,12 @@ const OPENH264: Element = Element {
     live_bitrate: Live::InPlace,
     live_qp: Live::Reopen,
     package: "gstreamer1.0-plugins-bad",
-    notes: &["openh264 holds a bit rate roughly: it is not allowed to skip pictures here."],
+    notes: &[
+        "openh264 holds a bit rate roughly: it is not allowed to skip pictures here.",
+        "openh264 takes quantisers of 12 to 51.",
+    ],
+    // The library raises 1 to 11 to 12 without a word, and takes 0 as not set.
+    lowest_qp: 12,
     low_delay: &[
         // "screen" clips the quantiser to 26..35 whatever the bounds say.
         set("usage-type", Value::Nick("camera")),
