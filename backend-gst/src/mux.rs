@@ -125,6 +125,9 @@ pub struct Muxer {
     interval: Duration,
     first: Option<Duration>,
     last: Option<gstreamer::ClockTime>,
+    /// The latest packet, whose duration is not known before the next or the end.
+    held: Option<gstreamer::Buffer>,
+    end: Duration,
     finished: bool,
 }
 
@@ -178,6 +181,10 @@ fn coded_caps(stream: &StreamInfo, rate: FrameRate) -> gstreamer::Caps {
         _ => caps,
     };
     caps.build()
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
 impl Muxer {
@@ -243,6 +250,8 @@ impl Muxer {
             interval: rate.interval(),
             first: None,
             last: None,
+            held: None,
+            end: Duration::ZERO,
             // Nothing is lost where nothing was written.
             finished: true,
         };
@@ -294,7 +303,6 @@ impl Muxer {
             self.check()?;
         }
         let first = *self.first.get_or_insert(packet.timestamp);
-        let nanoseconds = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX / 2);
         let own = nanoseconds(packet.timestamp.saturating_sub(first));
         // Two packets of one time (a keyframe of a still picture) stay apart.
         let least = self.last.map_or(0, |last| last.nseconds() + 1_000_000);
@@ -311,10 +319,23 @@ impl Muxer {
         if !packet.keyframe {
             writable.set_flags(gstreamer::BufferFlags::DELTA_UNIT);
         }
+        match self.held.replace(buffer) {
+            Some(previous) => self.push(previous),
+            None => Ok(()),
+        }
+    }
+
+    fn push(&mut self, buffer: gstreamer::Buffer) -> Result<(), MuxError> {
         match self.pipeline.source.push_buffer(buffer) {
             Ok(_) => Ok(()),
             Err(flow) => Err(self.refused(flow)),
         }
+    }
+
+    /// Says when the source ends, in the time of the packets: the last picture
+    /// is shown until then. Without it that is one frame interval.
+    pub fn ends_at(&mut self, end: Duration) {
+        self.end = end;
     }
 
     /// Completes the file and waits until it is.
@@ -327,6 +348,17 @@ impl Muxer {
             return Err(MuxError::Empty {
                 path: self.path.clone(),
             });
+        }
+        if let (Some(mut buffer), Some(first)) = (self.held.take(), self.first) {
+            let end = nanoseconds(self.end.saturating_sub(first));
+            let shown = buffer
+                .pts()
+                .map_or(0, |time| end.saturating_sub(time.nseconds()))
+                .max(nanoseconds(self.interval));
+            buffer
+                .make_mut()
+                .set_duration(gstreamer::ClockTime::from_nseconds(shown));
+            self.push(buffer)?;
         }
         if let Err(flow) = self.pipeline.source.end_of_stream() {
             return Err(self.refused(flow));
