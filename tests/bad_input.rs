@@ -387,7 +387,10 @@ fn a_file_size_limit_is_told_and_does_not_kill() {
     }
     for name in ["x.h264", "x.mp4"] {
         let out = dir.join(name);
-        let args = ["--frames", "600", "--size", "640x360", "--output"];
+        // Shared memory is under the limit too.
+        let args = [
+            "--memory", "memory", "--size", "640x360", "--frames", "900", "--output",
+        ];
         let ran = limited(&[&["encode"], &args[..], &[out.to_str().unwrap()]].concat());
         assert_told(&ran, 6, &[]);
         assert!(!out.exists(), "{name}");

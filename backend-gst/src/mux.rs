@@ -1,9 +1,10 @@
 //! Packets into `.mp4` and `.mkv` files, through GStreamer's muxers.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use gstreamer::prelude::{ElementExtManual, PadExtManual};
 use scanout_core::encoder::{Codec, FrameRate, OpenError, Packet, StreamInfo};
 use scanout_core::sync::EventFd;
 
@@ -128,6 +129,7 @@ pub struct Muxer {
     /// The latest packet, whose duration is not known before the next or the end.
     held: Option<gstreamer::Buffer>,
     end: Duration,
+    ending: Ending,
     finished: bool,
 }
 
@@ -183,6 +185,23 @@ fn coded_caps(stream: &StreamInfo, rate: FrameRate) -> gstreamer::Caps {
     caps.build()
 }
 
+/// Time and duration of the last packet, once they are known.
+type Ending = Arc<Mutex<Option<(gstreamer::ClockTime, gstreamer::ClockTime)>>>;
+
+/// Gives the last packet its duration where it enters the muxer: parsers put one
+/// frame interval in its place.
+fn lengthen(pad: &gstreamer::Pad, ending: Ending) {
+    pad.add_probe(gstreamer::PadProbeType::BUFFER, move |_, info| {
+        let last = *ending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some((time, shown)), Some(buffer)) = (last, info.buffer_mut())
+            && buffer.pts() == Some(time)
+        {
+            buffer.make_mut().set_duration(shown);
+        }
+        gstreamer::PadProbeReturn::Ok
+    });
+}
+
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
 }
@@ -214,7 +233,8 @@ impl Muxer {
         if let Some(parser) = parser(stream.codec, container) {
             elements.push(make(parser, BAD)?);
         }
-        elements.push(make(container.element(), GOOD)?);
+        let muxer = make(container.element(), GOOD)?;
+        elements.push(muxer.clone());
         let sink = make("filesink", "libgstreamer1.0-0")?;
         let Some(location) = path.to_str() else {
             // glib takes file names as UTF-8.
@@ -243,6 +263,10 @@ impl Muxer {
         let source = source(&coded_caps(stream, rate));
         let pipeline =
             Pipeline::link(source, &elements, output, &Around::default()).map_err(open)?;
+        let ending = Arc::new(Mutex::new(None));
+        for pad in muxer.sink_pads() {
+            lengthen(&pad, Arc::clone(&ending));
+        }
         let started = pipeline.start_within(START_LIMIT);
         let mut muxer = Self {
             pipeline,
@@ -252,6 +276,7 @@ impl Muxer {
             last: None,
             held: None,
             end: Duration::ZERO,
+            ending,
             // Nothing is lost where nothing was written.
             finished: true,
         };
@@ -355,9 +380,11 @@ impl Muxer {
                 .pts()
                 .map_or(0, |time| end.saturating_sub(time.nseconds()))
                 .max(nanoseconds(self.interval));
-            buffer
-                .make_mut()
-                .set_duration(gstreamer::ClockTime::from_nseconds(shown));
+            let shown = gstreamer::ClockTime::from_nseconds(shown);
+            buffer.make_mut().set_duration(shown);
+            if let Some(time) = buffer.pts() {
+                *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, shown));
+            }
             self.push(buffer)?;
         }
         if let Err(flow) = self.pipeline.source.end_of_stream() {
