@@ -372,3 +372,32 @@ fn a_file_is_as_long_as_its_source_though_nothing_changes_at_the_end() {
         assert!((length - 2.4).abs() < 0.01, "{name}: {length} s");
     }
 }
+
+#[test]
+fn the_demo_names_its_judges_and_the_cost_of_each_alternative() {
+    if !have("ffmpeg") || !have_encoder("h264") || !have_encoder("vp8") {
+        return;
+    }
+    let dir = directory("demo-text");
+    let args = ["demo", "--size", "320x180", "--fps", "30", "--every-frame"];
+    let more = ["--duration", "1s", "--codec", "h264", "--output-dir"];
+    let args = args.into_iter().chain(more);
+    let ran = run(args.chain([dir.to_str().unwrap()])).ok();
+    let judges = if ran.stdout.contains(" and GStreamer's ") {
+        "decoding it with other programs"
+    } else {
+        "decoding it with another program "
+    };
+    assert!(ran.stdout.contains(judges), "{ran:?}");
+    let row = ran.stdout.lines().find(|line| line.contains("instead of"));
+    for other in row
+        .map_or("", |row| &row["  instead of".len()..])
+        .split(',')
+    {
+        if let Some((_, cost)) = other.trim().split_once(' ') {
+            assert!(cost.parse::<f64>().is_ok(), "{other:?}");
+        } else {
+            assert!(other.is_empty(), "no cost: {other:?}");
+        }
+    }
+}
