@@ -39,7 +39,7 @@ impl Exit {
         ),
         (
             Self::Interrupted,
-            "interrupted; a file that was begun is whole (twice: NAME.part.EXT is left)",
+            "interrupted (Ctrl-C, TERM, HUP); a file that was begun is whole (twice: NAME.part.EXT is left)",
         ),
     ];
 
@@ -78,6 +78,9 @@ impl Failure {
         let failure = Self::new(Exit::Output, format_args!("{what}: {}", reason(cause)));
         match cause.kind() {
             io::ErrorKind::StorageFull => failure.hint("free some space or write elsewhere"),
+            io::ErrorKind::FileTooLarge => {
+                failure.hint("raise the limit (ulimit -f), or write elsewhere")
+            }
             io::ErrorKind::PermissionDenied => failure.hint("write where this user may"),
             io::ErrorKind::NotFound => failure.hint("create the directory first"),
             _ => failure,
@@ -111,6 +114,19 @@ pub(crate) fn reason(cause: &io::Error) -> String {
     }
 }
 
+/// `text`, which ends with a cause, without the number that the standard
+/// library adds to it.
+pub(crate) fn without_number(text: &str) -> String {
+    let Some(end) = text.find(" (os error") else {
+        return text.to_owned();
+    };
+    let (before, rest) = text.split_at(end);
+    let after = rest.split_once(')').map_or("", |(_, after)| after);
+    let (what, cause) = before.rsplit_once(": ").unwrap_or(("", before));
+    let colon = if what.is_empty() { "" } else { ": " };
+    format!("{what}{colon}{}{after}", cause.to_lowercase())
+}
+
 /// Libraries' messages may have several lines; ours have one.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -134,5 +150,10 @@ mod tests {
             Failure::output("x", &error).line(),
             "x: no space left on device"
         );
+        assert_eq!(
+            without_number("a/B.y4m: No such file or directory (os error 2)"),
+            "a/B.y4m: no such file or directory"
+        );
+        assert_eq!(without_number("no Number"), "no Number");
     }
 }

@@ -1,12 +1,12 @@
-//! Ctrl-C and `kill`: the first finishes the work at hand, the second ends the
-//! program, and says what it leaves unfinished.
+//! Ctrl-C, `kill` and a terminal that closes: the first finishes the work at
+//! hand, the second ends the program, and says what it leaves unfinished.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::console::Console;
@@ -59,15 +59,24 @@ impl Interrupt {
             signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&ending))
                 .map_err(|e| failed("handling signals", e))?;
         }
-        let mut signals =
-            Signals::new([SIGINT, SIGTERM]).map_err(|e| failed("handling signals", e))?;
+        // A handler that does nothing, and the write that is too long fails with
+        // EFBIG, which says what happened; by default the signal kills.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())
+            .map_err(|e| failed("handling signals", e))?;
+        let mut wanted = vec![SIGINT, SIGTERM];
+        if !ignored(SIGHUP) {
+            wanted.push(SIGHUP);
+        }
+        let mut signals = Signals::new(wanted).map_err(|e| failed("handling signals", e))?;
         // A thread and not a handler: files are looked at and words are said.
         let (flag, console) = (Arc::clone(&asked), console.clone());
         std::thread::Builder::new()
             .name("scanout-signals".to_owned())
             .spawn(move || {
-                for _ in signals.forever() {
-                    if flag.swap(true, Ordering::Relaxed) {
+                for signal in signals.forever() {
+                    // A closed terminal sends it more than once: the shell does,
+                    // and then the kernel.
+                    if flag.swap(true, Ordering::Relaxed) && signal != SIGHUP {
                         ending.store(true, Ordering::Relaxed);
                         end_now(&console);
                     }
@@ -80,6 +89,16 @@ impl Interrupt {
     pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// True where whoever started the program had it ignore `signal`: `nohup` does.
+fn ignored(signal: i32) -> bool {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else {
+        return false;
+    };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
 /// Ends the program at once, whatever its other threads do.

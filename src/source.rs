@@ -5,13 +5,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use clap::Args;
-use scanout_core::color::Range;
+use scanout_core::color::{ChromaSite, Range};
 use scanout_core::encoder::FrameRate;
 use scanout_core::geometry::Size;
-use scanout_trace::source::{self, FrameReader, SourceError, SourceSpec, Y4mReader};
+use scanout_trace::source::{
+    self, FrameReader, SourceError, SourceSpec, Y4mChroma, Y4mHeader, Y4mReader,
+};
 
 use crate::cli::values;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// Rate of sources that have none of their own.
 const DEFAULT_FPS: u32 = 60;
@@ -37,6 +39,14 @@ pub(crate) struct SourceArgs {
     /// Seed of the desktop: the same seed draws the same pixels
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+/// What a source says about its samples, which are taken as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Declared {
+    pub(crate) range: Option<Range>,
+    /// `None` where it is the one on the left, or unsaid.
+    pub(crate) chroma_site: Option<ChromaSite>,
 }
 
 impl SourceArgs {
@@ -96,18 +106,28 @@ impl SourceArgs {
         source.is_some() && source == of(path)
     }
 
-    /// The range of samples that a Y4M file states. Pipes are not asked: what
-    /// is read of them is gone.
-    pub(crate) fn declared_range(&self) -> Option<Range> {
+    /// What a Y4M file states about its samples. Pipes are not asked: what is
+    /// read of them is gone.
+    pub(crate) fn declared(&self) -> Declared {
+        self.y4m_header().map_or_else(Declared::default, |header| {
+            let full = |full| if full { Range::Full } else { Range::Limited };
+            Declared {
+                range: header.full_range.map(full),
+                chroma_site: match header.chroma {
+                    Y4mChroma::C420Jpeg => Some(ChromaSite::Center),
+                    _ => None,
+                },
+            }
+        })
+    }
+
+    fn y4m_header(&self) -> Option<Y4mHeader> {
         let SourceSpec::Y4m(path) = &self.source else {
             return None;
         };
         fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         let reader = Y4mReader::new(File::open(path).ok()?).ok()?;
-        reader.header().full_range.map(|full| match full {
-            true => Range::Full,
-            false => Range::Limited,
-        })
+        Some(*reader.header())
     }
 
     /// The source's name and what belongs to it.
@@ -128,7 +148,7 @@ pub(crate) fn failed(error: &SourceError) -> Failure {
     match error {
         // What the desktop refuses was said on the command line.
         SourceError::Desktop(error) => Failure::usage(error),
-        error => Failure::input(error),
+        error => Failure::input(failure::without_number(&error.to_string())),
     }
 }
 

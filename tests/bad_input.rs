@@ -138,13 +138,20 @@ fn broken_sources_are_named_with_what_is_wrong() {
         (file("other.y4m", b"RIFF"), &["YUV4MPEG2"]),
         (file("empty.y4m", b""), &[]),
         (
+            file("header.y4m", b"YUV4MPEG2 W64 H64 F3"),
+            &["ends after 20 bytes"],
+        ),
+        (
             file("rate.y4m", &y4m("YUV4MPEG2 W64 H64 F0:1\nFRAME\n", 6144)),
             &["F0:1"],
         ),
         (format!("raw:{raw}:64x64:XR24"), &["16383", "16384"]),
         (file("broken.png", b"\x89PNG\r\n\x1a\nno"), &["broken.png"]),
         (empty.to_str().unwrap().to_owned(), &["no PNG"]),
-        ("not/there.y4m".to_owned(), &["not/there.y4m"]),
+        (
+            "not/there.y4m".to_owned(),
+            &["not/there.y4m: no such file or directory\n"],
+        ),
         ("raw:not/there:64x64:XR24".to_owned(), &["not/there"]),
     ] {
         let ran = run([
@@ -249,6 +256,39 @@ fn a_picture_too_small_for_mp4_is_told_with_the_bound() {
 }
 
 #[test]
+fn chroma_without_a_conversion_is_refused_before_encoders_are_tried() {
+    let dir = directory("chroma");
+    let out = dir.join("x.h264");
+    for (tag, samples, asked, hint) in [
+        ("422", 2, "420", "yuv420p"),
+        ("444", 3, "420", "--chroma 444"),
+        ("420jpeg", 1, "444", "--chroma 420"),
+    ] {
+        let film = dir.join(format!("{tag}.y4m"));
+        let header = format!("YUV4MPEG2 W64 H48 F25:1 C{tag}\nFRAME\n");
+        fs::write(
+            &film,
+            [header.as_bytes(), &vec![9; 64 * 48 * samples]].concat(),
+        )
+        .unwrap();
+        // An encoder that is not there would be the complaint of a later step.
+        let ran = run([
+            "encode",
+            "--encoder",
+            "nosuchenc",
+            "--chroma",
+            asked,
+            "--source",
+            film.to_str().unwrap(),
+            "--output",
+            out.to_str().unwrap(),
+        ]);
+        assert_told(&ran, 3, &["no conversion", hint]);
+        assert!(!out.exists() && !dir.join("x.part.h264").exists());
+    }
+}
+
+#[test]
 fn a_format_without_a_conversion_is_named() {
     if !have_encoder("h264") {
         return;
@@ -265,7 +305,7 @@ fn a_format_without_a_conversion_is_named() {
         "--output",
         out.to_str().unwrap(),
     ]);
-    assert_told(&ran, 3, &["none of 2 frames", "Y210"]);
+    assert_told(&ran, 3, &["no conversion", "Y210", "ffmpeg"]);
     assert!(!out.exists() && !dir.join("x.part.h264").exists());
 }
 
@@ -321,6 +361,39 @@ fn a_full_disk_is_told_and_no_file_gets_the_name() {
             out.to_str().unwrap(),
         ]);
         assert_told(&ran, 6, &[]);
+    }
+}
+
+#[test]
+fn a_file_size_limit_is_told_and_does_not_kill() {
+    let dir = directory("limit");
+    let limited = |args: &[&str]| {
+        let program = scanout([""; 0]);
+        let child = std::process::Command::new("sh")
+            .args(["-c", "ulimit -f 100; exec \"$@\"", "sh"])
+            .arg(program.get_program())
+            .args(args)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        support::finish(child)
+    };
+    let out = dir.join("x.y4m");
+    let ran = limited(&["trace", "--output", out.to_str().unwrap(), "--frames", "3"]);
+    assert_told(&ran, 6, &["file too large"]);
+    if !have_encoder("h264") {
+        return;
+    }
+    for name in ["x.h264", "x.mp4"] {
+        let out = dir.join(name);
+        // Shared memory is under the limit too.
+        let args = [
+            "--memory", "memory", "--size", "640x360", "--frames", "900", "--output",
+        ];
+        let ran = limited(&[&["encode"], &args[..], &[out.to_str().unwrap()]].concat());
+        assert_told(&ran, 6, &[]);
+        assert!(!out.exists(), "{name}");
     }
 }
 

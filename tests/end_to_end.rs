@@ -310,3 +310,94 @@ fn the_range_that_a_y4m_file_states_is_the_range_of_the_stream() {
         assert_eq!(refused.code, Some(2), "{refused:?}");
     }
 }
+
+/// One field of the stream, or of the file.
+fn probed(file: &Path, entry: &str) -> String {
+    let probed = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "csv=p=0", "-show_entries", entry])
+        .arg(file)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&probed.stdout).trim().to_owned()
+}
+
+#[test]
+fn centred_chroma_of_a_y4m_file_is_signalled() {
+    if !have("ffprobe") || !have_encoder("h264") {
+        return;
+    }
+    let dir = directory("site");
+    for (tag, site) in [("420jpeg", "center"), ("420mpeg2", "left")] {
+        let film = dir.join(format!("{tag}.y4m"));
+        let header = format!("YUV4MPEG2 W64 H48 F25:1 C{tag}\nFRAME\n");
+        let samples = [128; 64 * 48 * 3 / 2];
+        fs::write(&film, [header.as_bytes(), &samples].concat()).unwrap();
+        let out = dir.join(format!("{tag}.h264"));
+        let report = encode(&out, &["--source", film.to_str().unwrap()])
+            .ok()
+            .json();
+        assert_eq!(probed(&out, "stream=chroma_location"), site, "{report}");
+    }
+}
+
+#[test]
+fn a_file_is_as_long_as_its_source_though_nothing_changes_at_the_end() {
+    if !have("ffprobe") || !have_encoder("h264") || !have_encoder("vp8") {
+        return;
+    }
+    let dir = directory("length");
+    // A picture that changes once, then two seconds of the same.
+    let film = dir.join("still.y4m");
+    let mut bytes = b"YUV4MPEG2 W64 H48 F25:1 C420mpeg2\n".to_vec();
+    let mut damage =
+        r#"{"schema":"scanout-damage","version":1,"width":64,"height":48,"fps":[25,1]}"#.to_owned();
+    damage.push('\n');
+    for n in 0..60u64 {
+        bytes.extend(b"FRAME\n");
+        bytes.extend([if n < 10 { 50 } else { 180 }; 64 * 48 * 3 / 2]);
+        let rects = if n == 0 || n == 10 { "[0,0,64,48]" } else { "" };
+        damage.push_str(&format!(
+            "{{\"frame\":{n},\"time_us\":{},\"segment\":\"still\",\"rects\":[{rects}]}}\n",
+            n * 40_000
+        ));
+    }
+    fs::write(&film, bytes).unwrap();
+    fs::write(dir.join("still.y4m.damage.jsonl"), damage).unwrap();
+    for name in ["x.mp4", "x.mkv", "x.ivf"] {
+        let out = dir.join(name);
+        let args = ["--source", film.to_str().unwrap(), "--skip-unchanged"];
+        let report = encode(&out, &args).ok().json();
+        assert_eq!(report["frames"]["coded"], 2, "{name}: {report}");
+        let length: f64 = probed(&out, "format=duration").parse().unwrap();
+        assert!((length - 2.4).abs() < 0.01, "{name}: {length} s");
+    }
+}
+
+#[test]
+fn the_demo_names_its_judges_and_the_cost_of_each_alternative() {
+    if !have("ffmpeg") || !have_encoder("h264") || !have_encoder("vp8") {
+        return;
+    }
+    let dir = directory("demo-text");
+    let args = ["demo", "--size", "320x180", "--fps", "30", "--every-frame"];
+    let more = ["--duration", "1s", "--codec", "h264", "--output-dir"];
+    let args = args.into_iter().chain(more);
+    let ran = run(args.chain([dir.to_str().unwrap()])).ok();
+    let judges = if ran.stdout.contains(" and GStreamer's ") {
+        "decoding it with other programs"
+    } else {
+        "decoding it with another program "
+    };
+    assert!(ran.stdout.contains(judges), "{ran:?}");
+    let row = ran.stdout.lines().find(|line| line.contains("instead of"));
+    for other in row
+        .map_or("", |row| &row["  instead of".len()..])
+        .split(',')
+    {
+        if let Some((_, cost)) = other.trim().split_once(' ') {
+            assert!(cost.parse::<f64>().is_ok(), "{other:?}");
+        } else {
+            assert!(other.is_empty(), "no cost: {other:?}");
+        }
+    }
+}

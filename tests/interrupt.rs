@@ -44,7 +44,12 @@ fn the_first_signal_finishes_the_file() {
     if !have_encoder("h264") || !have("ffprobe") {
         return;
     }
-    for (name, signal_name) in [("x.h264", "INT"), ("x.mp4", "INT"), ("y.h264", "TERM")] {
+    for (name, signal_name) in [
+        ("x.h264", "INT"),
+        ("x.mp4", "INT"),
+        ("y.h264", "TERM"),
+        ("z.mp4", "HUP"),
+    ] {
         let out = directory("interrupt").join(name);
         let partial = out.with_file_name(name.replace('.', ".part."));
         let child = started(&out, &partial);
@@ -66,6 +71,42 @@ fn the_first_signal_finishes_the_file() {
         assert!(frames > 5, "{name}: {frames}");
         assert!(!partial.exists(), "{name}");
     }
+}
+
+#[test]
+fn a_closed_terminal_ends_a_run_once_however_often_it_says_so() {
+    if !have_encoder("h264") || !have("ffprobe") {
+        return;
+    }
+    let out = directory("hangup").join("x.mp4");
+    let mut child = started(&out, &out.with_file_name("x.part.mp4"));
+    // Nobody reads the report any more.
+    drop(child.stdout.take());
+    std::thread::sleep(Duration::from_millis(2500));
+    signal(&child, "HUP");
+    std::thread::sleep(Duration::from_millis(5));
+    signal(&child, "HUP");
+    let ran = finish(child);
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    assert!(ffprobe(&out).3 > 5);
+}
+
+#[test]
+fn a_run_under_nohup_outlives_its_terminal() {
+    let out = directory("nohup").join("x.y4m");
+    let program = scanout([""; 0]);
+    let child = Command::new("sh")
+        // As nohup does.
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .arg(program.get_program())
+        .args(["trace", "--size", "64x64", "--frames", "20000", "--output"])
+        .arg(&out)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, "HUP");
+    assert_eq!(finish(child).code, Some(0));
 }
 
 #[test]

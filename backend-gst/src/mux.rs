@@ -1,9 +1,10 @@
 //! Packets into `.mp4` and `.mkv` files, through GStreamer's muxers.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use gstreamer::prelude::{ElementExtManual, PadExtManual};
 use scanout_core::encoder::{Codec, FrameRate, OpenError, Packet, StreamInfo};
 use scanout_core::sync::EventFd;
 
@@ -125,6 +126,10 @@ pub struct Muxer {
     interval: Duration,
     first: Option<Duration>,
     last: Option<gstreamer::ClockTime>,
+    /// The latest packet, whose duration is not known before the next or the end.
+    held: Option<gstreamer::Buffer>,
+    end: Duration,
+    ending: Ending,
     finished: bool,
 }
 
@@ -180,6 +185,27 @@ fn coded_caps(stream: &StreamInfo, rate: FrameRate) -> gstreamer::Caps {
     caps.build()
 }
 
+/// Time and duration of the last packet, once they are known.
+type Ending = Arc<Mutex<Option<(gstreamer::ClockTime, gstreamer::ClockTime)>>>;
+
+/// Gives the last packet its duration where it enters the muxer: parsers put one
+/// frame interval in its place.
+fn lengthen(pad: &gstreamer::Pad, ending: Ending) {
+    pad.add_probe(gstreamer::PadProbeType::BUFFER, move |_, info| {
+        let last = *ending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some((time, shown)), Some(buffer)) = (last, info.buffer_mut())
+            && buffer.pts() == Some(time)
+        {
+            buffer.make_mut().set_duration(shown);
+        }
+        gstreamer::PadProbeReturn::Ok
+    });
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
 impl Muxer {
     /// Creates the file, or empties it. The extension says which container.
     pub fn open(path: &Path, stream: &StreamInfo, rate: FrameRate) -> Result<Self, MuxError> {
@@ -207,7 +233,8 @@ impl Muxer {
         if let Some(parser) = parser(stream.codec, container) {
             elements.push(make(parser, BAD)?);
         }
-        elements.push(make(container.element(), GOOD)?);
+        let muxer = make(container.element(), GOOD)?;
+        elements.push(muxer.clone());
         let sink = make("filesink", "libgstreamer1.0-0")?;
         let Some(location) = path.to_str() else {
             // glib takes file names as UTF-8.
@@ -236,6 +263,10 @@ impl Muxer {
         let source = source(&coded_caps(stream, rate));
         let pipeline =
             Pipeline::link(source, &elements, output, &Around::default()).map_err(open)?;
+        let ending = Arc::new(Mutex::new(None));
+        for pad in muxer.sink_pads() {
+            lengthen(&pad, Arc::clone(&ending));
+        }
         let started = pipeline.start_within(START_LIMIT);
         let mut muxer = Self {
             pipeline,
@@ -243,6 +274,9 @@ impl Muxer {
             interval: rate.interval(),
             first: None,
             last: None,
+            held: None,
+            end: Duration::ZERO,
+            ending,
             // Nothing is lost where nothing was written.
             finished: true,
         };
@@ -294,7 +328,6 @@ impl Muxer {
             self.check()?;
         }
         let first = *self.first.get_or_insert(packet.timestamp);
-        let nanoseconds = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX / 2);
         let own = nanoseconds(packet.timestamp.saturating_sub(first));
         // Two packets of one time (a keyframe of a still picture) stay apart.
         let least = self.last.map_or(0, |last| last.nseconds() + 1_000_000);
@@ -311,10 +344,23 @@ impl Muxer {
         if !packet.keyframe {
             writable.set_flags(gstreamer::BufferFlags::DELTA_UNIT);
         }
+        match self.held.replace(buffer) {
+            Some(previous) => self.push(previous),
+            None => Ok(()),
+        }
+    }
+
+    fn push(&mut self, buffer: gstreamer::Buffer) -> Result<(), MuxError> {
         match self.pipeline.source.push_buffer(buffer) {
             Ok(_) => Ok(()),
             Err(flow) => Err(self.refused(flow)),
         }
+    }
+
+    /// Says when the source ends, in the time of the packets: the last picture
+    /// is shown until then. Without it that is one frame interval.
+    pub fn ends_at(&mut self, end: Duration) {
+        self.end = end;
     }
 
     /// Completes the file and waits until it is.
@@ -327,6 +373,19 @@ impl Muxer {
             return Err(MuxError::Empty {
                 path: self.path.clone(),
             });
+        }
+        if let (Some(mut buffer), Some(first)) = (self.held.take(), self.first) {
+            let end = nanoseconds(self.end.saturating_sub(first));
+            let shown = buffer
+                .pts()
+                .map_or(0, |time| end.saturating_sub(time.nseconds()))
+                .max(nanoseconds(self.interval));
+            let shown = gstreamer::ClockTime::from_nseconds(shown);
+            buffer.make_mut().set_duration(shown);
+            if let Some(time) = buffer.pts() {
+                *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, shown));
+            }
+            self.push(buffer)?;
         }
         if let Err(flow) = self.pipeline.source.end_of_stream() {
             return Err(self.refused(flow));

@@ -145,7 +145,12 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<Exit, Failure> {
     }
 
     console.say(&format!(
-        "{HEAD}3 of 3{HEAD:#}  decoding it with another program and comparing\n\n"
+        "{HEAD}3 of 3{HEAD:#}  decoding it with {} and comparing\n\n",
+        if decode::have_ffmpeg() && has_second(codec) {
+            "other programs"
+        } else {
+            "another program"
+        }
     ))?;
     let contact_sheet = directory.join("contact-sheet.png");
     let (decoder, quality) = verify(desktop()?, &encoded, &contact_sheet, context)?;
@@ -176,6 +181,17 @@ fn memory(args: &DemoArgs) -> Memory {
             Memory::Provider(Provider::Memfd)
         }
     }
+}
+
+/// True where GStreamer has a decoder too.
+#[cfg(feature = "gst")]
+fn has_second(codec: Codec) -> bool {
+    scanout_gst::Decoder::open(codec).is_ok()
+}
+
+#[cfg(not(feature = "gst"))]
+fn has_second(_: Codec) -> bool {
+    false
 }
 
 /// The elementary stream, which is judged, and a file for players.

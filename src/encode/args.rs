@@ -15,7 +15,7 @@ use scanout_core::geometry::Size;
 use crate::cli::values;
 use crate::failure::Failure;
 use crate::memory::Memory;
-use crate::source::SourceArgs;
+use crate::source::{Declared, SourceArgs};
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EncodeArgs {
@@ -210,19 +210,18 @@ impl PictureArgs {
             color.transfer = Transfer::Bt601;
             color.matrix = Matrix::Bt601;
         }
-        color.chroma_site = ChromaSite::Left;
         color
     }
 
-    /// How pictures of `size` are coded, of a source whose samples are in the
-    /// range `declared`, where it has one: such samples are taken as they are.
+    /// How pictures of `size` are coded, of a source whose samples are as
+    /// `declared`, where it says so: such samples are taken as they are.
     pub(super) fn stage(
         &self,
         size: Size,
-        declared: Option<Range>,
+        declared: Declared,
         max_path: Option<PathClass>,
     ) -> Result<StageConfig, Failure> {
-        if let (Some(asked), Some(declared)) = (self.range, declared)
+        if let (Some(asked), Some(declared)) = (self.range, declared.range)
             && asked != declared
         {
             return Err(Failure::usage(format_args!(
@@ -234,7 +233,8 @@ impl PictureArgs {
         }
         let mut stage = StageConfig::new(size);
         stage.chroma = self.chroma;
-        stage.color = self.color(declared.or(self.range).unwrap_or(Range::Limited));
+        stage.color = self.color(declared.range.or(self.range).unwrap_or(Range::Limited));
+        stage.color.chroma_site = declared.chroma_site.unwrap_or(ChromaSite::Left);
         if let Some(path) = max_path {
             stage.max_path = path;
         }

@@ -6,10 +6,12 @@ use scanout_core::geometry::Size;
 
 /// Bytes of the file's header.
 pub(super) const HEADER_BYTES: usize = 32;
-/// Where in it the number of frames stands.
-pub(super) const FRAMES_OFFSET: u64 = 24;
+/// Where in it the length stands, in the unit of frames' times: a number of
+/// frames where each has one packet. FFmpeg writes and reads it so; readers that
+/// count frames count them in the file, since writers to pipes leave it zero.
+pub(super) const LENGTH_OFFSET: u64 = 24;
 
-/// The header of a file of `frames` frames; `None` for a codec that IVF has no
+/// The header of a file of the length `frames`; `None` for a codec that IVF has no
 /// code for, or a picture that its 16 bits cannot say.
 pub(super) fn header(
     codec: Codec,

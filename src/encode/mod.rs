@@ -18,7 +18,9 @@ pub(crate) use container::Destination;
 pub(crate) use report::EncodeReport;
 use report::OutputReport;
 use run::Job;
-use scanout_core::encoder::Packet;
+use scanout_core::convert::Converter;
+use scanout_core::encoder::{Chroma, Packet};
+use scanout_core::format::Fourcc;
 
 use crate::cli::Context;
 use crate::failure::{Exit, Failure};
@@ -75,12 +77,13 @@ pub(crate) fn run(args: &EncodeArgs, context: &Context) -> Result<Exit, Failure>
         keep: false,
     };
     let report = encode(&task, &[destination], None, &context)?.report;
-    context.console.result(&report, EncodeReport::text)?;
-    Ok(if report.interrupted {
-        Exit::Interrupted
-    } else {
-        Exit::Ok
-    })
+    let told = context.console.result(&report, EncodeReport::text);
+    if report.interrupted {
+        // The terminal that closed takes no report, and the file is whole.
+        return Ok(Exit::Interrupted);
+    }
+    told?;
+    Ok(Exit::Ok)
 }
 
 /// Runs `task`, each packet into all of `destinations`, which are of one
@@ -112,11 +115,15 @@ pub(crate) fn encode(
     for destination in destinations {
         destination.check(size)?;
     }
-    let declared = task.source.declared_range();
+    let declared = task.source.declared();
     let stage = task
         .picture
         .stage(size, declared, task.choice.require_path)?;
     let ring = Ring::new(&task.run.memory, fourcc, size)?;
+    // Of a dma-buf a GPU may make what the converter does not.
+    if !ring.real_dma_bufs() {
+        convertible(fourcc, stage.chroma)?;
+    }
     let writers = destinations
         .iter()
         .map(|destination| writer::open(destination, rate))
@@ -176,6 +183,26 @@ pub(crate) fn encode(
         report: EncodeReport::new(facts, &choice, done),
         frames,
         packets,
+    })
+}
+
+/// That frames of `fourcc` can become pictures of `chroma`.
+fn convertible(fourcc: Fourcc, chroma: Chroma) -> Result<(), Failure> {
+    let supports = |chroma| Converter::supports(fourcc, run::target(chroma));
+    if supports(chroma) {
+        return Ok(());
+    }
+    let failure = Failure::input(format_args!(
+        "there is no conversion from {fourcc} to {chroma}"
+    ));
+    let (other, name) = match chroma {
+        Chroma::C444 => (Chroma::C420, "420"),
+        _ => (Chroma::C444, "444"),
+    };
+    Err(if supports(other) {
+        failure.hint(format_args!("keep the source's chroma: --chroma {name}"))
+    } else {
+        failure.hint("convert it first: ffmpeg -i IN -pix_fmt yuv420p OUT.y4m")
     })
 }
 

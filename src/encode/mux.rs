@@ -49,8 +49,9 @@ impl StreamWriter for MuxWriter {
         muxer.write(packet).map_err(failed)
     }
 
-    fn finish(&mut self) -> Result<u64, Failure> {
-        if let Some(muxer) = self.muxer.take() {
+    fn finish(&mut self, end: Duration) -> Result<u64, Failure> {
+        if let Some(mut muxer) = self.muxer.take() {
+            muxer.ends_at(end);
             muxer.finish(FINISH_LIMIT).map_err(failed)?;
         }
         let written = self.place.current().map(fs::metadata);

@@ -80,6 +80,9 @@ pub(crate) struct ChoiceReport {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Alternative {
     pub(crate) name: String,
+    /// Milliseconds per 1080p frame, of one that was ranked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cost_ms: Option<f64>,
     pub(crate) reason: String,
 }
 
@@ -156,6 +159,7 @@ impl EncodeReport {
                     .iter()
                     .map(|other| Alternative {
                         name: other.candidate.advertised.name.clone(),
+                        cost_ms: Some(other.cost),
                         reason: other.why.clone(),
                     })
                     .collect(),
@@ -164,6 +168,7 @@ impl EncodeReport {
                     .iter()
                     .map(|other| Alternative {
                         name: other.encoder.clone(),
+                        cost_ms: None,
                         reason: other.reason.clone(),
                     })
                     .collect(),
@@ -276,7 +281,13 @@ impl EncodeReport {
         );
         row("because", encoder.why.clone());
         if !encoder.others.is_empty() {
-            let others: Vec<_> = encoder.others.iter().map(|o| o.name.as_str()).collect();
+            let with_cost = |other: &Alternative| match other.cost_ms {
+                // Three figures, as the choice is not finer than that.
+                Some(cost) if cost < 100.0 => format!("{} {cost:.1}", other.name),
+                Some(cost) => format!("{} {cost:.0}", other.name),
+                None => other.name.clone(),
+            };
+            let others: Vec<_> = encoder.others.iter().map(with_cost).collect();
             row("instead of", others.join(", "));
         }
         row(

@@ -108,6 +108,7 @@ pub(crate) fn run(job: Job<'_>, context: &Context) -> Result<Done, Failure> {
         bar.set_position(taken);
     };
     bar.finish_and_clear();
+    files.source_ends_at(due(taken, rate));
     let interrupted = context.interrupt.asked();
     let finished = session.finish(DRAIN_LIMIT);
     let (wall, cpu) = (begun.elapsed(), CpuTime::now().since(cpu));
@@ -160,6 +161,14 @@ pub(super) fn interrupted_early() -> Failure {
     )
 }
 
+/// The pictures that a converter makes for `chroma`.
+pub(super) const fn target(chroma: Chroma) -> PictureFormat {
+    match chroma {
+        Chroma::C444 => PictureFormat::I444,
+        _ => PictureFormat::I420,
+    }
+}
+
 /// None of `count` frames became a picture: why, and what may help.
 fn unstaged(
     count: u64,
@@ -168,17 +177,13 @@ fn unstaged(
     modifier: Modifier,
     stream: &StreamInfo,
 ) -> Failure {
-    let target = match stream.chroma {
-        Chroma::C444 => PictureFormat::I444,
-        _ => PictureFormat::I420,
-    };
     let fourcc = reader.fourcc();
     let failure = |why: &dyn std::fmt::Display| {
         Failure::input(format_args!(
             "none of {count} frames could be staged: {why}"
         ))
     };
-    if !Converter::supports(fourcc, target) {
+    if !Converter::supports(fourcc, target(stream.chroma)) {
         let why = format_args!("there is no conversion from {fourcc} to {}", stream.chroma);
         return failure(&why).hint("-v says why for each frame");
     }

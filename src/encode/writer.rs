@@ -1,8 +1,10 @@
 //! Packets into files, on a thread of their own.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use scanout_core::encoder::{BoxedError, FrameRate, Packet, StreamInfo};
 use scanout_core::session::{PacketSink, StreamError};
@@ -20,8 +22,9 @@ const QUEUE: usize = 32;
 pub(super) trait StreamWriter: Send {
     /// The next packet.
     fn packet(&mut self, stream: &StreamInfo, packet: &Packet) -> Result<(), Failure>;
-    /// Nothing follows: makes the file whole. Returns its bytes.
-    fn finish(&mut self) -> Result<u64, Failure>;
+    /// Nothing follows, and what was last is shown until `end`: makes the file
+    /// whole. Returns its bytes.
+    fn finish(&mut self, end: Duration) -> Result<u64, Failure>;
 }
 
 /// Opens what `destination` names, before anything else is started.
@@ -37,7 +40,6 @@ pub(super) fn open(
         Container::Ivf => Box::new(IvfWriter {
             file: OutputFile::create(place)?,
             rate,
-            frames: 0,
             last: None,
         }),
         Container::Mp4 | Container::Mkv => mux(place, rate)?,
@@ -67,7 +69,7 @@ impl StreamWriter for RawWriter {
         self.file.end_of_packet()
     }
 
-    fn finish(&mut self) -> Result<u64, Failure> {
+    fn finish(&mut self, _: Duration) -> Result<u64, Failure> {
         self.file.finish()
     }
 }
@@ -75,13 +77,19 @@ impl StreamWriter for RawWriter {
 struct IvfWriter {
     file: OutputFile,
     rate: FrameRate,
-    frames: u32,
     last: Option<u64>,
+}
+
+impl IvfWriter {
+    /// `time` in frames of the source.
+    fn ticks(&self, time: Duration) -> u64 {
+        (time.as_secs_f64() * self.rate.as_f64()).round() as u64
+    }
 }
 
 impl StreamWriter for IvfWriter {
     fn packet(&mut self, stream: &StreamInfo, packet: &Packet) -> Result<(), Failure> {
-        if self.frames == 0 {
+        if self.last.is_none() {
             let header =
                 ivf::header(stream.codec, stream.visible, self.rate, 0).ok_or_else(|| {
                     Failure::usage(format_args!(
@@ -91,7 +99,7 @@ impl StreamWriter for IvfWriter {
                 })?;
             self.file.write(&header)?;
         }
-        let time = (packet.timestamp.as_secs_f64() * self.rate.as_f64()).round() as u64;
+        let time = self.ticks(packet.timestamp);
         // Two frames within one interval still come one after the other.
         let time = self.last.map_or(time, |last| time.max(last + 1));
         self.last = Some(time);
@@ -104,14 +112,14 @@ impl StreamWriter for IvfWriter {
         self.file.write(&ivf::frame_header(size, time))?;
         self.file.write(&packet.bytes)?;
         self.file.end_of_packet()?;
-        self.frames = self.frames.saturating_add(1);
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<u64, Failure> {
-        if self.frames > 0 {
-            self.file
-                .patch(ivf::FRAMES_OFFSET, &self.frames.to_le_bytes())?;
+    fn finish(&mut self, end: Duration) -> Result<u64, Failure> {
+        if let Some(last) = self.last {
+            let end = self.ticks(end).max(last.saturating_add(1));
+            let length = u32::try_from(end).unwrap_or(u32::MAX);
+            self.file.patch(ivf::LENGTH_OFFSET, &length.to_le_bytes())?;
         }
         self.file.finish()
     }
@@ -142,6 +150,8 @@ pub(super) struct QueueSink {
 pub(super) struct WriterThread {
     thread: JoinHandle<Result<Written, Failure>>,
     outcome: Arc<Mutex<Outcome>>,
+    /// Nanoseconds.
+    end: Arc<AtomicU64>,
 }
 
 /// What was written.
@@ -162,22 +172,32 @@ pub(super) fn start(
 ) -> Result<(QueueSink, WriterThread), Failure> {
     let (queue, packets) = sync_channel(QUEUE);
     let outcome = Arc::new(Mutex::new(Outcome::default()));
+    let end = Arc::new(AtomicU64::new(0));
+    let source_end = Arc::clone(&end);
     let thread = std::thread::Builder::new()
         .name("scanout-writer".to_owned())
-        .spawn(move || write(writers, keep, &packets))
+        .spawn(move || write(writers, keep, &packets, &source_end))
         .map_err(|e| Failure::new(Exit::Internal, format_args!("starting a thread: {e}")))?;
     let sink = QueueSink {
         queue: Some(queue),
         outcome: Arc::clone(&outcome),
         stream: None,
     };
-    Ok((sink, WriterThread { thread, outcome }))
+    Ok((
+        sink,
+        WriterThread {
+            thread,
+            outcome,
+            end,
+        },
+    ))
 }
 
 fn write(
     mut writers: Vec<Box<dyn StreamWriter>>,
     keep: bool,
     packets: &Receiver<Message>,
+    end: &AtomicU64,
 ) -> Result<Written, Failure> {
     let mut written = Written::default();
     // The queue closes without `Drained` where the stream failed: what came
@@ -196,8 +216,9 @@ fn write(
         // A file of nothing is no video: it does not get its name.
         return Ok(written);
     }
+    let end = Duration::from_nanos(end.load(Ordering::Acquire));
     for writer in &mut writers {
-        written.bytes.push(writer.finish()?);
+        written.bytes.push(writer.finish(end)?);
     }
     Ok(written)
 }
@@ -234,6 +255,13 @@ impl WriterThread {
     /// True once no more packet will come.
     pub(super) fn has_ended(&self) -> bool {
         lock(&self.outcome).ended.is_some() || self.thread.is_finished()
+    }
+
+    /// Says when the source ends, before the stream is finished: frames that
+    /// were not coded, since nothing changed, count in a file's length.
+    pub(super) fn source_ends_at(&self, end: Duration) {
+        let nanos = u64::try_from(end.as_nanos()).unwrap_or(u64::MAX);
+        self.end.store(nanos, Ordering::Release);
     }
 
     /// Waits for the files to be whole.

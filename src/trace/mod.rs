@@ -130,7 +130,7 @@ pub(crate) fn run(args: &TraceArgs, context: &Context) -> Result<Exit, Failure> 
         wall_s: begun.elapsed().as_secs_f64(),
         interrupted: context.interrupt.asked(),
     };
-    context.console.result(&report, |report| {
+    let told = context.console.result(&report, |report| {
         format!(
             "{} frames of desktop:{} {} at {} fps, {:.1} % of the pixels changed\nwrote {} ({})\nwrote {}\n",
             report.frames,
@@ -142,12 +142,13 @@ pub(crate) fn run(args: &TraceArgs, context: &Context) -> Result<Exit, Failure> 
             console::bytes(report.bytes),
             report.damage.display(),
         )
-    })?;
-    Ok(if report.interrupted {
-        Exit::Interrupted
-    } else {
-        Exit::Ok
-    })
+    });
+    if report.interrupted {
+        // The terminal that closed takes no report, and the file is whole.
+        return Ok(Exit::Interrupted);
+    }
+    told?;
+    Ok(Exit::Ok)
 }
 
 /// The video's file: as named, or in the directory named.

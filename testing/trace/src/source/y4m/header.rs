@@ -116,6 +116,12 @@ pub enum Y4mError {
         /// The most that is read.
         limit: usize,
     },
+    /// The file ends within its header.
+    #[error("the file ends after {seen} bytes, within its header: there is no line feed")]
+    HeaderCut {
+        /// Bytes of the file.
+        seen: usize,
+    },
     /// Width or height is missing.
     #[error("the header lacks {0}")]
     Missing(&'static str),

@@ -34,6 +34,9 @@ impl<R: Read> Y4mReader<R> {
         if !buffer.starts_with(MAGIC) {
             return Err(Y4mError::Magic.into());
         }
+        if buffer.last() != Some(&b'\n') && buffer.len() < MAX_HEADER {
+            return Err(Y4mError::HeaderCut { seen: buffer.len() }.into());
+        }
         if buffer.pop() != Some(b'\n') {
             return Err(Y4mError::HeaderLength {
                 what: "stream",
