@@ -1,0 +1,3 @@
+//! Records what an unmodified QEMU hands to a listener on its D-Bus display.
+
+fn main() {}
