@@ -248,6 +248,17 @@ impl AsFd for Allocation {
 }
 
 /// An allocation to draw into.
+///
+/// # Drawing while somebody reads
+///
+/// A canvas plays the producer, and as any producer's its bytes may lie under a
+/// [`CpuRead`](super::CpuRead) of this same process. Neither type keeps the other from its
+/// access: the two go through maps of their own at different addresses, as if the producer
+/// were another process, and the rules that [`CpuReader`](super::CpuReader) gives for
+/// that hold here too. Drawing at such a time is a data race whose effect is that the reader
+/// sees some old and some new pixels. Draw between a frame's
+/// [`Release`](crate::sync::Release) and the next frame, as every producer has to; only
+/// tests of what happens otherwise have a reason to do otherwise.
 #[derive(Debug)]
 pub struct Canvas {
     map: sys::MapMut,
@@ -256,6 +267,9 @@ pub struct Canvas {
 
 impl Canvas {
     /// Runs `draw` on the bytes, bracketed by the ioctls that make a dma-buf coherent.
+    ///
+    /// The first of them waits, without a limit, for every fence in the dma-buf: of those
+    /// who write and of those who read.
     pub fn draw<R>(&mut self, draw: impl FnOnce(&mut [u8]) -> R) -> Result<R, AllocError> {
         if !self.allocation.dma_buf {
             return Ok(draw(self.map.bytes_mut()));

@@ -29,6 +29,7 @@ pub use error::{SessionError, StreamError, SubmitError};
 pub use stats::{FrameCounts, SessionStats, StageTimes, StreamStats, Summary};
 pub use stream::{PacketSink, StreamId};
 
+use crate::buffer::BufferKey;
 use crate::encoder::{Adjustment, Applied, EncoderConfig, Frame, Stager, StreamInfo};
 use crate::sync::Release;
 use worker::{Command, Shared, Worker};
@@ -111,6 +112,17 @@ impl Session {
         self.ask(|reply| Command::Adjust(stream, change, reply))?
             .ok_or(SessionError::NoStream(stream))?
             .map_err(SessionError::Encode)
+    }
+
+    /// The scanout that lay in `buffer` was replaced or disabled: what is kept of the
+    /// buffer from frame to frame is given up, so that its memory can go. Frames of it
+    /// that were submitted before are staged all the same. Never blocks.
+    ///
+    /// Call it whenever a producer says so, as the kernel does not tell when the producer
+    /// closes a buffer; up to [`CacheBudget`](crate::buffer::CacheBudget) of dead buffers
+    /// stay otherwise.
+    pub fn retire(&self, buffer: &BufferKey) -> Result<(), SessionError> {
+        self.tell(Command::Retire(buffer.clone()))
     }
 
     /// What a stream's encoder granted. Blocks at most [`SessionConfig::control_limit`].
