@@ -275,18 +275,51 @@ impl Canvas {
             return Ok(draw(self.map.bytes_mut()));
         }
         let size = self.allocation.size;
-        let sync = |fd, end| {
-            sys::sync_write(fd, end).map_err(failed("the dma-buf", "DMA_BUF_IOCTL_SYNC", size))
+        let refused = failed("the dma-buf", "DMA_BUF_IOCTL_SYNC", size);
+        let writing = Writing::begin(self.allocation.fd.as_fd());
+        let writing = match writing {
+            Ok(writing) => writing,
+            Err(errno) => return Err(refused(errno)),
         };
-        sync(self.allocation.fd.as_fd(), false)?;
         let drawn = draw(self.map.bytes_mut());
-        sync(self.allocation.fd.as_fd(), true)?;
+        writing.end().map_err(refused)?;
         Ok(drawn)
     }
 
     /// The memory drawn into.
     pub fn allocation(&self) -> &Allocation {
         &self.allocation
+    }
+}
+
+/// The CPU's access for writing, ended even where the drawing panics.
+struct Writing<'a> {
+    dma_buf: Option<BorrowedFd<'a>>,
+}
+
+impl<'a> Writing<'a> {
+    fn begin(dma_buf: BorrowedFd<'a>) -> Result<Self, Errno> {
+        sys::sync_write(dma_buf, false)?;
+        Ok(Self {
+            dma_buf: Some(dma_buf),
+        })
+    }
+
+    fn end(mut self) -> Result<(), Errno> {
+        match self.dma_buf.take() {
+            Some(dma_buf) => sys::sync_write(dma_buf, true),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if let Some(dma_buf) = self.dma_buf
+            && let Err(errno) = sys::sync_write(dma_buf, true)
+        {
+            tracing::warn!(%errno, "could not end the CPU's drawing into a dma-buf");
+        }
     }
 }
 

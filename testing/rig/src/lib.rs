@@ -7,6 +7,7 @@
 //! * [`drawing`]: pixels that differ everywhere, in any arrangement of planes;
 //! * [`sw_sync`], [`vgem`], [`fences`]: fences, and fences in dma-bufs;
 //! * [`ioctls`]: the ioctls of a piece of work, seen or refused;
+//! * [`staged`]: what staging must make of those pixels;
 //! * [`process`]: descriptors, maps and memory of this process.
 //!
 //! The tests run on any machine. Where it has `/dev/udmabuf`, a dma-buf heap or a
@@ -19,6 +20,7 @@ pub mod fences;
 pub mod ioctls;
 pub mod machine;
 pub mod process;
+pub mod staged;
 pub mod sw_sync;
 mod sys;
 pub mod udmabuf;

@@ -32,11 +32,6 @@ impl Vgem {
         sys::import_handle(self.0.as_fd(), dma_buf.as_fd()).map(Handle)
     }
 
-    /// A descriptor of the buffer that cannot be written through.
-    pub fn export_read_only(&self, buffer: Handle) -> Result<OwnedFd, Errno> {
-        sys::export_read_only(self.0.as_fd(), buffer.0)
-    }
-
     /// A driver's fence, as of a job that writes to the buffer.
     pub fn attach_writer(&self, buffer: Handle) -> Result<Fence, Errno> {
         sys::vgem_attach(self.0.as_fd(), buffer.0, true).map(Fence)

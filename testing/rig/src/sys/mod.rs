@@ -13,9 +13,7 @@ pub(crate) use dma_buf::{
 };
 pub(crate) use seccomp::{answer, install, receive};
 pub(crate) use sw_sync::{create_fence, increment};
-pub(crate) use vgem::{
-    attach as vgem_attach, export_read_only, import_handle, signal as vgem_signal,
-};
+pub(crate) use vgem::{attach as vgem_attach, import_handle, signal as vgem_signal};
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

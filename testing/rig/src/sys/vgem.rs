@@ -1,6 +1,6 @@
-//! `drm/vgem_drm.h`, and of `drm/drm.h` what brings a dma-buf into a DRM node and out.
+//! `drm/vgem_drm.h`, and of `drm/drm.h` what brings a dma-buf into a DRM node.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Setter, Updater, ioctl, opcode};
@@ -29,7 +29,6 @@ struct FenceSignal {
     flags: u32,
 }
 
-const DRM_IOCTL_PRIME_HANDLE_TO_FD: Opcode = opcode::read_write::<PrimeHandle>(b'd', 0x2d);
 const DRM_IOCTL_PRIME_FD_TO_HANDLE: Opcode = opcode::read_write::<PrimeHandle>(b'd', 0x2e);
 const DRM_IOCTL_VGEM_FENCE_ATTACH: Opcode = opcode::read_write::<FenceAttach>(b'd', 0x41);
 const DRM_IOCTL_VGEM_FENCE_SIGNAL: Opcode = opcode::write::<FenceSignal>(b'd', 0x42);
@@ -57,23 +56,6 @@ pub(crate) fn import_handle(node: BorrowedFd<'_>, dma_buf: BorrowedFd<'_>) -> Re
         )?;
     }
     Ok(prime.handle)
-}
-
-/// A descriptor of the buffer that can be read only, as most renderers export.
-pub(crate) fn export_read_only(node: BorrowedFd<'_>, handle: u32) -> Result<OwnedFd, Errno> {
-    let mut prime = PrimeHandle {
-        handle,
-        flags: rustix::fs::OFlags::CLOEXEC.bits(),
-        fd: -1,
-    };
-    // SAFETY: the opcode's size is that of `PrimeHandle`; the kernel writes `fd`.
-    unsafe {
-        ioctl(
-            node,
-            Updater::<DRM_IOCTL_PRIME_HANDLE_TO_FD, PrimeHandle>::new(&mut prime),
-        )?;
-        super::owned(prime.fd)
-    }
 }
 
 /// Adds a new fence to the buffer, a writer's or a reader's; returns its number.
