@@ -18,7 +18,7 @@ use crate::encoder::{
 };
 use crate::format::Fourcc;
 use crate::geometry::{Damage, Size};
-use crate::sync::{EventFd, SyncError};
+use crate::sync::{Acquire, EventFd, SyncError};
 
 /// Converts frames into pictures in host memory on a thread of its own, only
 /// where they changed.
@@ -290,14 +290,18 @@ impl Converting {
         self.history.note(&damage);
         self.carried.unite(&damage);
 
-        wait_acquired(&frame.buffer, &frame.acquire, self.limit).map_err(StageError::Acquire)?;
         // One limit for both kinds of fences: the session's watchdog counts the sum.
         let limit = self.limit;
+        // What the kernel tracks the reader waits for, whatever the producer says.
+        if !matches!(frame.acquire, Acquire::Implicit) {
+            wait_acquired(&frame.buffer, &frame.acquire, limit).map_err(StageError::Acquire)?;
+        }
         let left = limit.saturating_sub(stage_started.elapsed());
         let read = match self.reader.read(&frame.buffer, left) {
             Err(ReadError::Sync(SyncError::TimedOut { .. })) => {
                 return Err(StageError::Acquire(SyncError::TimedOut { limit }));
             }
+            Err(ReadError::Sync(error)) => return Err(StageError::Acquire(error)),
             read => read?,
         };
         let source = source_of(&frame.buffer, read.planes())?;
