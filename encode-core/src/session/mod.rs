@@ -148,7 +148,7 @@ impl Session {
             // A thread stuck in a driver cannot be stopped: it is left behind,
             // holding no source.
             let joined = self.join_until(Instant::now() + Duration::from_millis(200));
-            self.shared.held.release_all();
+            self.shared.release_sources();
             self.threads.clear();
             return Err(SessionError::FinishTimedOut {
                 limit,
@@ -213,6 +213,6 @@ impl Drop for Session {
         if !self.join_until(Instant::now() + Duration::from_secs(1)) {
             tracing::error!("a session thread does not end; it is left behind");
         }
-        self.shared.held.release_all();
+        self.shared.release_sources();
     }
 }

@@ -132,10 +132,15 @@ impl Shared {
         let _woken = self.end.wait_timeout(control, left);
     }
 
-    fn ended(&self, failure: Option<SessionError>) {
+    /// Lets go of every source, being read or waiting. Takes no more.
+    pub(super) fn release_sources(&self) {
         self.mailbox.close();
         held::let_go(self.mailbox.take().map(|(_, release)| release));
         self.held.release_all();
+    }
+
+    fn ended(&self, failure: Option<SessionError>) {
+        self.release_sources();
         self.held.end();
         let mut control = self.control();
         control.ended = true;
@@ -197,7 +202,7 @@ impl Worker {
             }
         };
         // Sources first: no consumer and no driver may delay them.
-        shared.held.release_all();
+        shared.release_sources();
         let why = failure.as_ref().map(ToString::to_string);
         let streams = std::mem::take(&mut self.streams);
         let contained = |act: &mut dyn FnMut()| {

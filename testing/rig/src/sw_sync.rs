@@ -43,6 +43,13 @@ impl Timeline {
     }
 }
 
+/// A second handle on the same timeline, which fails nothing as long as the first is there.
+impl From<OwnedFd> for Timeline {
+    fn from(timeline: OwnedFd) -> Self {
+        Self(timeline)
+    }
+}
+
 impl AsFd for Timeline {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()

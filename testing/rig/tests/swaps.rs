@@ -18,12 +18,12 @@ use scanout_rig::{machine, process, staged};
 
 const SWAPS: u64 = 100_000;
 /// Every so many swaps a buffer is replaced by a new one, so that inodes come and go.
-const NEW_BUFFER: u64 = 50;
+const NEW_BUFFER: u64 = 100;
 /// Every so many swaps the pixels are looked at: a page fault costs more than all the
 /// rest of a swap in the rig.
 const LOOK: u64 = 20;
 /// Every so many swaps the frame is staged, on its thread, instead of read here.
-const STAGE: u64 = 100;
+const STAGE: u64 = 250;
 
 const FORMAT: Fourcc = Fourcc::XRGB8888;
 const SIZE: Size = Size::new(16, 16);
