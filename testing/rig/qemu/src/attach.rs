@@ -3,6 +3,8 @@
 use std::fmt;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use zbus::connection::Builder;
@@ -28,6 +30,8 @@ pub struct Attach {
     pub wait: Duration,
     /// How long any call to the bus or to QEMU may take.
     pub limit: Duration,
+    /// Give up waiting when this becomes true.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Attach {
@@ -44,6 +48,7 @@ impl Attach {
             console: 0,
             wait: Duration::ZERO,
             limit: Duration::from_secs(5),
+            stop: Arc::default(),
         }
     }
 }
@@ -225,7 +230,7 @@ pub fn attach(options: &Attach) -> Result<Attached, AttachError> {
         match register(&caller, options) {
             // It shows up on the bus before its consoles do.
             Err(AttachError::NoQemu { .. } | AttachError::NoConsole { .. })
-                if begun.elapsed() < options.wait =>
+                if begun.elapsed() < options.wait && !options.stop.load(Ordering::Relaxed) =>
             {
                 std::thread::sleep(Duration::from_millis(50));
             }

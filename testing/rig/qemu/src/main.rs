@@ -126,6 +126,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     to.name.clone_from(&options.name);
     to.console = options.console;
     to.wait = options.wait;
+    to.stop = Arc::clone(&limits.stop);
     let mut attached = attach(&to)?;
     let report = write_recording(options, &limits, &mut attached)?;
     eprintln!(
