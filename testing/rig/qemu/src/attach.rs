@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use zbus::connection::Builder;
-use zbus::names::{InterfaceName, MemberName, WellKnownName};
+use zbus::names::{BusName, InterfaceName, MemberName, WellKnownName};
 use zbus::zvariant::{Fd, ObjectPath, OwnedValue};
 use zbus::{Connection, Message};
 
@@ -151,7 +151,7 @@ pub struct Attached {
 /// Calls on one bus, each with the same limit.
 struct Caller<'a> {
     bus: Connection,
-    to: Option<WellKnownName<'a>>,
+    to: Option<BusName<'a>>,
     limit: Duration,
 }
 
@@ -223,7 +223,7 @@ pub fn attach(options: &Attach) -> Result<Attached, AttachError> {
     })?;
     let caller = Caller {
         bus,
-        to: Some(name),
+        to: Some(name.into()),
         limit: options.limit,
     };
     loop {
@@ -309,7 +309,7 @@ fn register(caller: &Caller<'_>, options: &Attach) -> Result<(Intake, String), A
 fn has_owner(caller: &Caller<'_>, name: &str) -> Result<bool, AttachError> {
     let bus = Caller {
         bus: caller.bus.clone(),
-        to: WellKnownName::try_from("org.freedesktop.DBus").ok(),
+        to: BusName::try_from("org.freedesktop.DBus").ok(),
         limit: caller.limit,
     };
     let message = bus.call(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use scanout_core::buffer::{
     AllowedModifiers, CpuReader, DmaBuf, ImportError, ImportPolicy, Layout, LayoutError,
-    MemoryImage, ObjectId, Orientation, Plane, ReadError, SourceBuffer, View, validate,
+    ObjectId, Orientation, Plane, ReadError, SourceBuffer, View, validate,
 };
 use scanout_core::format::{self, Family, Fourcc, Modifier};
 use scanout_core::geometry::{Rect, Size};
