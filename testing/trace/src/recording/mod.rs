@@ -5,7 +5,7 @@
 //! * [`RecordingWriter`] writes [`Event`]s as they come, [`RecordingReader`]
 //!   gives them back. Files are named `*.scanrec`.
 //! * [`Player`] holds what is shown after each event, byte by byte.
-//! * `RecordingSource` makes frames of it.
+//! * [`RecordingSource`](crate::source::RecordingSource) makes frames of it.
 //! * [`Recording`] says what is in a file.
 //!
 //! # The file

@@ -43,6 +43,7 @@ pub struct RecordingReader<R> {
     checker: Checker,
     record: u64,
     end: Option<End>,
+    failed: bool,
     packed: Vec<u8>,
     payload: Vec<u8>,
 }
@@ -82,6 +83,7 @@ impl<R: Read> RecordingReader<R> {
             checker: Checker::default(),
             record: 0,
             end: None,
+            failed: false,
             packed: Vec::new(),
             payload: Vec::new(),
         })
@@ -92,7 +94,8 @@ impl<R: Read> RecordingReader<R> {
         &self.producer
     }
 
-    /// How the recording ends; `None` before [`next_event`](Self::next_event) said `None`.
+    /// How the recording ends; `None` before [`next_event`](Self::next_event) came
+    /// to it, and where an error was in the way.
     pub fn end(&self) -> Option<End> {
         self.end
     }
@@ -106,11 +109,18 @@ impl<R: Read> RecordingReader<R> {
         }
     }
 
-    /// The next event, or `None` at the end, of whatever kind that is.
+    /// The next event, or `None` at the end, of whatever kind that is, and after
+    /// an error.
     pub fn next_event(&mut self) -> Result<Option<Event>, RecordingError> {
-        if self.end.is_some() {
+        if self.end.is_some() || self.failed {
             return Ok(None);
         }
+        let next = self.read_event();
+        self.failed = next.is_err();
+        next
+    }
+
+    fn read_event(&mut self) -> Result<Option<Event>, RecordingError> {
         self.record += 1;
         let Some(record) = self.read_record()? else {
             return Ok(None);
@@ -179,12 +189,7 @@ impl<R: Read> Iterator for RecordingReader<R> {
     type Item = Result<Event, RecordingError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.next_event().transpose();
-        if let Some(Err(_)) = next {
-            // What follows an error cannot be read.
-            self.end.get_or_insert(End::Truncated { bytes: 0 });
-        }
-        next
+        self.next_event().transpose()
     }
 }
 

@@ -117,10 +117,33 @@ impl Recording {
 
     /// The picture that was shown longest, the first of those shown equally long.
     pub fn longest(&self) -> Option<&Picture> {
-        let better = |best: &&Picture, next: &&Picture| next.shown > best.shown;
-        self.pictures
-            .iter()
-            .reduce(|best, next| if better(&best, &next) { next } else { best })
+        self.longest_of(|_| true)
+    }
+
+    /// The picture that was shown longest among those that `fit`.
+    pub fn longest_of(&self, fit: impl Fn(&Picture) -> bool) -> Option<&Picture> {
+        let pictures = self.pictures.iter().filter(|picture| fit(picture));
+        pictures.reduce(|best, next| if next.shown > best.shown { next } else { best })
+    }
+
+    /// `2 scanouts, 720x400 XR24 for 38.2 s of 40.1 s, 1312 updates`, with
+    /// `picture` as the one of interest.
+    pub fn describe(&self, picture: &Picture) -> String {
+        let time = self.duration.as_secs_f64();
+        let named = format!(", {picture} of {time:.1} s");
+        self.sentence(&named)
+    }
+
+    fn sentence(&self, named: &str) -> String {
+        let plural = |count: u64| if count == 1 { "" } else { "s" };
+        let (scanouts, updates) = (self.scanouts, self.updates);
+        let (s, u) = (plural(scanouts), plural(updates));
+        let cut = if self.is_truncated() {
+            ", cut short"
+        } else {
+            ""
+        };
+        format!("{scanouts} scanout{s}{named}, {updates} update{u}{cut}")
     }
 
     /// The place in the list of the picture `key`, which is shown from `time` on.
@@ -171,17 +194,11 @@ impl Recording {
 }
 
 impl fmt::Display for Recording {
-    /// `2 scanouts, 720x400 XR24 for 38.2 s of 40.1 s, 1312 updates`
+    /// As [`describe`](Self::describe) says of the picture that was shown longest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = |count: u64| if count == 1 { "" } else { "s" };
-        write!(f, "{} scanout{}", self.scanouts, plural(self.scanouts))?;
-        if let Some(longest) = self.longest() {
-            write!(f, ", {longest} of {:.1} s", self.duration.as_secs_f64())?;
-        }
-        write!(f, ", {} update{}", self.updates, plural(self.updates))?;
-        if self.is_truncated() {
-            f.write_str(", cut short")?;
-        }
-        Ok(())
+        f.write_str(&match self.longest() {
+            Some(picture) => self.describe(picture),
+            None => self.sentence(""),
+        })
     }
 }

@@ -92,6 +92,11 @@ impl<W: Write> RecordingWriter<W> {
         Ok(self.output)
     }
 
+    /// Stops without an end: the recording is cut short. Gives the output back.
+    pub fn into_output(self) -> W {
+        self.output
+    }
+
     /// Time of the last event.
     pub fn last_time(&self) -> Duration {
         self.checker.last()
