@@ -38,7 +38,10 @@ impl<'a> Answers<'a> {
 
     /// "Done."
     pub(crate) fn done(&self, call: &Header<'_>) -> Result<(), Unanswered> {
-        self.send(call, Message::method_return(call).and_then(|b| b.build(&())))
+        self.send(
+            call,
+            Message::method_return(call).and_then(|b| b.build(&())),
+        )
     }
 
     pub(crate) fn error(
@@ -71,7 +74,10 @@ impl<'a> Answers<'a> {
         if interface == LISTENER {
             all.insert("Interfaces", Value::from(INTERFACES.to_vec()));
         }
-        self.send(call, Message::method_return(call).and_then(|b| b.build(&all)))
+        self.send(
+            call,
+            Message::method_return(call).and_then(|b| b.build(&all)),
+        )
     }
 
     pub(crate) fn introspection(&self, call: &Header<'_>) -> Result<(), Unanswered> {

@@ -63,7 +63,7 @@ pub enum AttachError {
         /// The address.
         address: String,
         /// Why not.
-        source: zbus::Error,
+        source: Box<zbus::Error>,
     },
     /// The name cannot be one.
     #[error("{name:?} is no bus name: {source}")]
@@ -85,6 +85,16 @@ pub enum AttachError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// Whoever has the name has no D-Bus display (any more, or not yet).
+    #[error("{name} offers no D-Bus display on the bus at {address}: {source}")]
+    NoDisplay {
+        /// The bus.
+        address: String,
+        /// The name.
+        name: String,
+        /// What it answered.
+        source: Box<zbus::Error>,
+    },
     /// QEMU has other consoles.
     #[error("QEMU has no console {console}, but {}", Consoles(.available))]
     NoConsole {
@@ -99,7 +109,7 @@ pub enum AttachError {
         /// The console.
         console: u32,
         /// What it answered.
-        source: zbus::Error,
+        source: Box<zbus::Error>,
     },
     /// A call failed.
     #[error("{call} failed: {source}")]
@@ -107,7 +117,7 @@ pub enum AttachError {
         /// The call.
         call: &'static str,
         /// What was answered.
-        source: zbus::Error,
+        source: Box<zbus::Error>,
     },
     /// A call was not answered.
     #[error("{call} was not answered within {limit:?}")]
@@ -167,13 +177,16 @@ impl Caller<'_> {
     where
         B: serde_body::Body,
     {
-        let failed = |source| AttachError::Call { call: name, source };
+        let failed = |source: zbus::Error| AttachError::Call {
+            call: name,
+            source: source.into(),
+        };
         let path = ObjectPath::try_from(path).map_err(|e| failed(e.into()))?;
         let interface = InterfaceName::try_from(interface).map_err(|e| failed(e.into()))?;
         let member = MemberName::try_from(name).map_err(|e| failed(e.into()))?;
-        let called =
-            self.bus
-                .call_method(self.to.as_ref(), path, Some(interface), member, body);
+        let called = self
+            .bus
+            .call_method(self.to.as_ref(), path, Some(interface), member, body);
         match within(self.limit, called) {
             None => Err(AttachError::Timeout {
                 call: name,
@@ -195,9 +208,9 @@ impl Caller<'_> {
             &(interface, property),
         )?;
         let value: Result<OwnedValue, zbus::Error> = message.body().deserialize();
-        let failed = |source| AttachError::Call {
+        let failed = |source: zbus::Error| AttachError::Call {
             call: "Get",
-            source,
+            source: source.into(),
         };
         T::try_from(value.map_err(failed)?).map_err(|e| failed(zbus::Error::Variant(e.into())))
     }
@@ -206,7 +219,10 @@ impl Caller<'_> {
 /// What can be sent, in short.
 mod serde_body {
     /// See [`zbus::Connection::call_method`].
-    pub(super) trait Body: zbus::export::serde::ser::Serialize + zbus::zvariant::DynamicType {}
+    pub(super) trait Body:
+        zbus::export::serde::ser::Serialize + zbus::zvariant::DynamicType
+    {
+    }
     impl<T: zbus::export::serde::ser::Serialize + zbus::zvariant::DynamicType> Body for T {}
 }
 
@@ -215,12 +231,11 @@ mod serde_body {
 pub fn attach(options: &Attach) -> Result<Attached, AttachError> {
     let begun = Instant::now();
     let bus = connect(options)?;
-    let name = WellKnownName::try_from(options.name.as_str()).map_err(|source| {
-        AttachError::Name {
+    let name =
+        WellKnownName::try_from(options.name.as_str()).map_err(|source| AttachError::Name {
             name: options.name.clone(),
             source,
-        }
-    })?;
+        })?;
     let caller = Caller {
         bus,
         to: Some(name.into()),
@@ -229,9 +244,11 @@ pub fn attach(options: &Attach) -> Result<Attached, AttachError> {
     loop {
         match register(&caller, options) {
             // It shows up on the bus before its consoles do.
-            Err(AttachError::NoQemu { .. } | AttachError::NoConsole { .. })
-                if begun.elapsed() < options.wait && !options.stop.load(Ordering::Relaxed) =>
-            {
+            Err(
+                AttachError::NoQemu { .. }
+                | AttachError::NoDisplay { .. }
+                | AttachError::NoConsole { .. },
+            ) if begun.elapsed() < options.wait && !options.stop.load(Ordering::Relaxed) => {
                 std::thread::sleep(Duration::from_millis(50));
             }
             Err(AttachError::NoQemu { address, name, .. }) => {
@@ -254,9 +271,9 @@ pub fn attach(options: &Attach) -> Result<Attached, AttachError> {
 }
 
 fn connect(options: &Attach) -> Result<Connection, AttachError> {
-    let failed = |source| AttachError::Bus {
+    let failed = |source: zbus::Error| AttachError::Bus {
         address: options.address.clone(),
-        source,
+        source: source.into(),
     };
     let builder = Builder::address(options.address.as_str()).map_err(failed)?;
     match within(options.limit, builder.build()) {
@@ -277,7 +294,15 @@ fn register(caller: &Caller<'_>, options: &Attach) -> Result<(Intake, String), A
         });
     }
     let console = options.console;
-    let available: Vec<u32> = caller.property(VM, "org.qemu.Display1.VM", "ConsoleIDs")?;
+    let consoles = caller.property(VM, "org.qemu.Display1.VM", "ConsoleIDs");
+    let available: Vec<u32> = consoles.map_err(|error| match error {
+        AttachError::Call { source, .. } => AttachError::NoDisplay {
+            address: options.address.clone(),
+            name: options.name.clone(),
+            source,
+        },
+        other => other,
+    })?;
     if !available.contains(&console) {
         return Err(AttachError::NoConsole { console, available });
     }
@@ -323,6 +348,6 @@ fn has_owner(caller: &Caller<'_>, name: &str) -> Result<bool, AttachError> {
         .deserialize()
         .map_err(|source| AttachError::Call {
             call: "NameHasOwner",
-            source,
+            source: source.into(),
         })
 }

@@ -187,7 +187,7 @@ pub enum BadCall {
         /// Their signature by the interface's description.
         expected: &'static str,
         /// Why not.
-        source: zbus::Error,
+        source: Box<zbus::Error>,
     },
     /// A descriptor could not be duplicated.
     #[error("a descriptor of {member} could not be kept: {source}")]
@@ -293,11 +293,7 @@ fn display(
                 u32,
                 u32,
             ) = arguments(message, header, "huuuuu")?;
-            Call::ScanoutMap(
-                fd.into(),
-                offset,
-                surface(width, height, stride, pixman),
-            )
+            Call::ScanoutMap(fd.into(), offset, surface(width, height, stride, pixman))
         }
         (LISTENER_MAP, "UpdateMap") => Call::UpdateMap(raw(arguments(message, header, "iiii")?)),
         (LISTENER, "ScanoutDMABUF") => {
@@ -327,9 +323,7 @@ fn display(
             })
         }
         (LISTENER_DMABUF2, "ScanoutDMABUF2") => Call::ScanoutDmabuf(dmabuf2(message, header)?),
-        (LISTENER, "UpdateDMABUF") => {
-            Call::UpdateDmabuf(raw(arguments(message, header, "iiii")?))
-        }
+        (LISTENER, "UpdateDMABUF") => Call::UpdateDmabuf(raw(arguments(message, header, "iiii")?)),
         (LISTENER, "Disable") => Call::Disable,
         (LISTENER, "CursorDefine") => {
             let body = message.body();
@@ -419,7 +413,7 @@ where
             .map(|name| name.to_string())
             .unwrap_or_default(),
         expected,
-        source,
+        source: source.into(),
     })
 }
 

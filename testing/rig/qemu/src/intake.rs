@@ -29,7 +29,7 @@ pub enum IntakeError {
     },
     /// The handshake failed, or the peer went away in it.
     #[error("the handshake on the listener's socket failed: {0}")]
-    Handshake(zbus::Error),
+    Handshake(Box<zbus::Error>),
     /// The socket or the thread could not be made.
     #[error("setting up the listener's socket failed: {0}")]
     Io(#[from] std::io::Error),
@@ -93,9 +93,9 @@ impl Intake {
             Some(connection) => connection,
             // The thread says something in any case, unless it died.
             None => self.ready.recv().unwrap_or_else(|_| {
-                Err(IntakeError::Handshake(zbus::Error::Failure(
+                Err(IntakeError::Handshake(Box::new(zbus::Error::Failure(
                     "the thread that serves the socket ended".to_owned(),
-                )))
+                ))))
             })?,
         };
         Ok(self.connection.insert(connection))
@@ -133,7 +133,7 @@ fn take_in(
     let builder = Builder::async_io_unix_stream(socket).p2p();
     let built = match within(limit, builder.build_message_stream()) {
         None => Err(IntakeError::HandshakeTimeout { limit }),
-        Some(Err(error)) => Err(IntakeError::Handshake(error)),
+        Some(Err(error)) => Err(IntakeError::Handshake(error.into())),
         Some(Ok(stream)) => Ok(stream),
     };
     let mut stream = match built {

@@ -30,7 +30,12 @@ pub fn rgb(picture: &Picture) -> Option<Vec<u8>> {
     if format.family != Family::Rgb || format.bits != 8 || plane.order.len() != bytes {
         return None;
     }
-    let place = |wanted| plane.order.iter().position(|component| *component == wanted);
+    let place = |wanted| {
+        plane
+            .order
+            .iter()
+            .position(|component| *component == wanted)
+    };
     let (r, g, b) = (
         place(Component::R)?,
         place(Component::G)?,

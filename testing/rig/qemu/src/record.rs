@@ -154,7 +154,10 @@ impl Recorder<'_> {
             Some(Ended::Stopped)
         } else if limits.duration.is_some_and(|d| self.begun.elapsed() >= d) {
             Some(Ended::Duration)
-        } else if limits.max_updates.is_some_and(|n| self.statistics.updates >= n) {
+        } else if limits
+            .max_updates
+            .is_some_and(|n| self.statistics.updates >= n)
+        {
             Some(Ended::Updates)
         } else if limits.until_idle.as_ref().is_some_and(idle) {
             Some(Ended::Idle)
@@ -166,7 +169,9 @@ impl Recorder<'_> {
     /// How long until a limit is reached if nothing comes.
     fn next_limit(&self, limits: &Limits) -> Duration {
         let left = |limit: Option<Duration>, since: Option<Instant>| {
-            limit.zip(since).map(|(l, since)| l.saturating_sub(since.elapsed()))
+            limit
+                .zip(since)
+                .map(|(l, since)| l.saturating_sub(since.elapsed()))
         };
         let duration = left(limits.duration, Some(self.begun));
         let idle = left(limits.until_idle, self.last_pixels);
@@ -183,10 +188,15 @@ impl Recorder<'_> {
             Ok(request) => request,
             Err(bad) => {
                 // Probing for what is not there is no fault of the display's.
-                if !matches!(bad, BadCall::NoSuchMethod { .. } | BadCall::NoSuchObject { .. }) {
+                if !matches!(
+                    bad,
+                    BadCall::NoSuchMethod { .. } | BadCall::NoSuchObject { .. }
+                ) {
                     self.statistics.refuse(bad.to_string());
                 }
-                let sent = self.answers.error(&header, bad.dbus_name(), &bad.to_string());
+                let sent = self
+                    .answers
+                    .error(&header, bad.dbus_name(), &bad.to_string());
                 return Ok(self.count(sent));
             }
         };
@@ -222,18 +232,13 @@ impl Recorder<'_> {
         }
         match applied {
             Ok(Some(kind)) => self.keep(arrival.at, reply, kind)?,
-            Ok(None) => self.statistics.outside += 1,
+            Ok(None) => self.statistics.unseen += 1,
             Err(_) => {}
         }
         Ok(self.count(sent))
     }
 
-    fn keep(
-        &mut self,
-        at: Instant,
-        reply: Duration,
-        kind: EventKind,
-    ) -> Result<(), RecordError> {
+    fn keep(&mut self, at: Instant, reply: Duration, kind: EventKind) -> Result<(), RecordError> {
         // What came while the listener was being registered comes at the start.
         let time = at.saturating_duration_since(self.begun);
         if matches!(kind, EventKind::Scanout(_) | EventKind::Update(_)) {

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use scanout_core::buffer::{
-    AllowedModifiers, CpuReader, DmaBuf, ImportError, ImportPolicy, Layout, LayoutError,
-    ObjectId, Orientation, Plane, ReadError, SourceBuffer, View, validate,
+    AllowedModifiers, CpuReader, DmaBuf, ImportError, ImportPolicy, Layout, LayoutError, ObjectId,
+    Orientation, Plane, ReadError, SourceBuffer, View, validate,
 };
 use scanout_core::format::{self, Family, Fourcc, Modifier};
 use scanout_core::geometry::{Rect, Size};
@@ -64,15 +64,15 @@ pub enum ScreenError {
     /// The buffer cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// An update without anything to update.
-    #[error("{call} of {rect} while {shown} is shown")]
-    NothingToUpdate {
+    /// An update of another kind than the scanout that it updates.
+    #[error("{call} of {rect}, but what is shown came as {shown}")]
+    OtherKind {
         /// The call.
         call: &'static str,
         /// What it was to update.
         rect: RawRect,
-        /// What is shown.
-        shown: &'static str,
+        /// How it came.
+        shown: Delivery,
     },
     /// An update with its own bytes that leaves the picture.
     #[error("update of {rect} leaves the picture of {size}")]
@@ -158,12 +158,13 @@ impl Screen {
         }
     }
 
-    /// Follows one call and reads what it brings. `None` where nothing changed: an
-    /// update that lies wholly outside.
+    /// Follows one call and reads what it brings. `None` where nothing that is shown
+    /// changed: an update that lies wholly outside, or comes while nothing is shown, as
+    /// QEMU sends one after `Disable` when the guest changes the mode.
     pub fn apply(&mut self, call: Call) -> Result<Option<EventKind>, ScreenError> {
         match call {
             Call::Scanout(surface, bytes) => self.inline(surface, bytes).map(Some),
-            Call::Update(rect, part, bytes) => self.inline_update(rect, part, &bytes).map(Some),
+            Call::Update(rect, part, bytes) => self.inline_update(rect, part, &bytes),
             Call::ScanoutMap(fd, offset, surface) => self.map(&fd, offset, surface).map(Some),
             Call::ScanoutDmabuf(dmabuf) => self.dmabuf(&dmabuf).map(Some),
             Call::UpdateMap(rect) => self.update("UpdateMap", Delivery::Map, rect),
@@ -255,14 +256,13 @@ impl Screen {
         raw: RawRect,
         part: Surface,
         bytes: &[u8],
-    ) -> Result<EventKind, ScreenError> {
+    ) -> Result<Option<EventKind>, ScreenError> {
         let seen = layout_of(part, 0)?;
-        let Some(Shown {
-            scanout,
-            memory: Memory::Ours(ours),
-        }) = &mut self.shown
-        else {
-            return Err(self.nothing_to_update("Update", raw));
+        let Some(Shown { scanout, memory }) = &mut self.shown else {
+            return Ok(None);
+        };
+        let Memory::Ours(ours) = memory else {
+            return Err(other_kind("Update", raw, scanout.delivery));
         };
         let (shown, size) = (scanout.layout.fourcc, scanout.layout.size);
         if seen.fourcc != shown {
@@ -292,7 +292,7 @@ impl Screen {
         .ok_or(ScreenError::Outside { rect: raw, size })?;
         write_rows(ours, &patch);
         let patches = vec![patch];
-        Ok(EventKind::Update(Update { rect, patches }))
+        Ok(Some(EventKind::Update(Update { rect, patches })))
     }
 
     fn map(
@@ -351,26 +351,22 @@ impl Screen {
         delivery: Delivery,
         raw: RawRect,
     ) -> Result<Option<EventKind>, ScreenError> {
-        let shown = self.shown.as_ref();
-        let Some(shown) = shown.filter(|shown| shown.scanout.delivery == delivery) else {
-            return Err(self.nothing_to_update(call, raw));
+        let Some(shown) = &self.shown else {
+            return Ok(None);
         };
+        if shown.scanout.delivery != delivery {
+            return Err(other_kind(call, raw, shown.scanout.delivery));
+        }
         let Some(rect) = clip(raw, shown.scanout.view.content.size()) else {
             return Ok(None);
         };
         let patches = read(&mut self.reader, shown, rect)?;
         Ok(Some(EventKind::Update(Update { rect, patches })))
     }
+}
 
-    fn nothing_to_update(&self, call: &'static str, rect: RawRect) -> ScreenError {
-        let shown = match self.shown.as_ref().map(|shown| shown.scanout.delivery) {
-            None => "nothing",
-            Some(Delivery::DmaBuf) => "a dma-buf",
-            Some(Delivery::Map) => "shared memory",
-            Some(_) => "a picture of bytes",
-        };
-        ScreenError::NothingToUpdate { call, rect, shown }
-    }
+fn other_kind(call: &'static str, rect: RawRect, shown: Delivery) -> ScreenError {
+    ScreenError::OtherKind { call, rect, shown }
 }
 
 /// Reads `rect` of the picture.
@@ -413,7 +409,9 @@ fn clip(raw: RawRect, size: Size) -> Option<Rect> {
         let (start, length, limit) = (i64::from(start), i64::from(length), i64::from(limit));
         let end = (start + length.max(0)).min(limit);
         let start = start.max(0);
-        let length = u32::try_from(end - start).ok().filter(|length| *length > 0)?;
+        let length = u32::try_from(end - start)
+            .ok()
+            .filter(|length| *length > 0)?;
         Some((u32::try_from(start).ok()?, length))
     };
     let (x, width) = side(raw.x, raw.width, size.width)?;
@@ -491,7 +489,11 @@ fn cursor(
     (hot_x, hot_y): (i32, i32),
     argb: Vec<u8>,
 ) -> Result<EventKind, ScreenError> {
-    let side = |length: i32| u32::try_from(length).ok().filter(|l| (1..=MAX_CURSOR_SIDE).contains(l));
+    let side = |length: i32| {
+        u32::try_from(length)
+            .ok()
+            .filter(|l| (1..=MAX_CURSOR_SIDE).contains(l))
+    };
     let size = side(width).zip(side(height));
     let size = size.filter(|&(w, h)| Size::new(w, h).area() * 4 == argb.len() as u64);
     let Some((w, h)) = size else {

@@ -25,8 +25,8 @@ pub struct Statistics {
     pub inline: u64,
     /// Updates that were read.
     pub updates: u64,
-    /// Updates that lay outside of the picture.
-    pub outside: u64,
+    /// Updates of nothing that is shown: outside of the picture, or while nothing was.
+    pub unseen: u64,
     /// Calls that were refused.
     pub refused: u64,
     /// The first of them, in words.
@@ -46,7 +46,8 @@ pub struct Statistics {
 impl Default for Statistics {
     fn default() -> Self {
         // From 1 us to a minute with 1 % precision: these bounds are valid.
-        let replies = Histogram::new_with_bounds(1, 60_000_000, 2);
+        #[expect(clippy::expect_used, reason = "constants")]
+        let replies = Histogram::new_with_bounds(1, 60_000_000, 2).expect("valid bounds");
         Self {
             calls: 0,
             answered: 0,
@@ -54,13 +55,13 @@ impl Default for Statistics {
             maps: 0,
             inline: 0,
             updates: 0,
-            outside: 0,
+            unseen: 0,
             refused: 0,
             refusals: Vec::new(),
             damaged: 0,
             pictures: 0,
             first_to_last: Duration::ZERO,
-            replies: replies.unwrap_or_else(|_| Histogram::new(2).unwrap_or_else(|_| unreachable!())),
+            replies,
             area: 0,
             first: None,
         }
@@ -133,14 +134,14 @@ impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} scanouts ({} dma-buf, {} shared memory, {} bytes), {} updates ({:.1} a second, {} outside)",
+            "{} scanouts ({} dma-buf, {} shared memory, {} bytes), {} updates ({:.1} a second, {} of nothing shown)",
             self.scanouts(),
             self.dma_bufs,
             self.maps,
             self.inline,
             self.updates,
             self.updates_per_second(),
-            self.outside,
+            self.unseen,
         )?;
         writeln!(
             f,
