@@ -71,7 +71,12 @@ impl SourceArgs {
             return Err(Failure::usage(format_args!(
                 "--size {size}: a source of files has a size of its own"
             ))
-            .hint("--size is for the desktop"));
+            .hint(match self.source {
+                SourceSpec::Recording { .. } => {
+                    "qemu-trace:FILE:size=WxH chooses what of a recording is encoded"
+                }
+                _ => "--size is for the desktop",
+            }));
         }
         let fps = self.fps.unwrap_or(FrameRate::whole(DEFAULT_FPS));
         if is_desktop && fps.den.get() != 1 {

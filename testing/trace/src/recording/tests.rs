@@ -275,7 +275,7 @@ fn records_of_another_form_are_refused() {
     let size = Size::new(4, 4);
     let shown = at(0, EventKind::Scanout(scanout(1, size, &[1; 64])));
     let payload = payload_of(&shown);
-    read(&file_of(&[payload.clone()])).unwrap();
+    read(&file_of(std::slice::from_ref(&payload))).unwrap();
     for length in 9..payload.len() {
         let file = file_of(&[payload[..length].to_vec()]);
         let error = read(&file).unwrap_err().to_string();
