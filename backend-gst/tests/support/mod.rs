@@ -2,6 +2,8 @@
 //! ffmpeg as the judge of what comes out.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod drawn;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
