@@ -2,6 +2,8 @@
 //! and memfds in the place of dma-bufs: wrapped, described and shared the same.
 
 mod elements;
+mod gl;
+mod trial;
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -481,27 +483,4 @@ fn an_odd_size_is_refused_with_the_reason() {
     let error = GpuStager::new(&config, stand_in::offer(), &converter(), 0).unwrap_err();
     let said = error.to_string();
     assert!(said.contains("127x64") && said.contains("even"), "{said}");
-}
-
-/// The rows of all planes of what came out of a pipeline, one after the other,
-/// without gaps.
-fn rows(unit: &crate::pipeline::Unit) -> Vec<u8> {
-    let info = video::VideoInfo::from_caps(unit.caps.as_ref().unwrap()).unwrap();
-    let map = video::VideoFrameRef::from_buffer_ref_readable(&unit.buffer, &info).unwrap();
-    let format = info.format_info();
-    let mut out = Vec::new();
-    for plane in 0..map.n_planes() {
-        // The first component that lies in the plane has its subsampling.
-        let component = (0..format.n_components())
-            .find(|c| format.plane()[*c as usize] == plane)
-            .unwrap();
-        let width = map.comp_width(component) as usize;
-        let row = width * map.comp_pstride(component) as usize;
-        let stride = map.plane_stride()[plane as usize] as usize;
-        let data = map.plane_data(plane).unwrap().chunks(stride);
-        for bytes in data.take(map.comp_height(component) as usize) {
-            out.extend_from_slice(&bytes[..row]);
-        }
-    }
-    out
 }

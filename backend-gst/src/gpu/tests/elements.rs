@@ -4,28 +4,20 @@
 //! `docs/gstreamer-dmabuf.md` has the table; this keeps it true.
 
 use std::fmt;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
 
-use gstreamer::prelude::*;
 use scanout_core::buffer::alloc::Provider;
 use scanout_core::color::ColorSpec;
 use scanout_core::format::Fourcc;
 use scanout_core::geometry::Size;
-use scanout_core::sync::EventFd;
 
+use super::trial::{self, Refusal};
 use crate::gpu::source::{self, Form, Imports};
-use crate::pipeline::{self, Around, Pipeline};
+use crate::pipeline::Unit;
 use crate::support::drawn::{self, Drawn};
 use crate::support::psnr;
 
 /// Rows without gaps are what GStreamer lays out by default at this width.
 const SIZE: Size = Size::new(128, 96);
-
-/// svtav1enc takes a second or two to start; the rig runs at a sixth of the speed.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// How a buffer is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,48 +180,20 @@ fn attempt(subject: &Subject, way: Way, provider: &Provider) -> Outcome {
     let layout = drawn::layout(fourcc, SIZE, &places);
     let drawn = Drawn::new(provider, &layout, 3);
     let feature = (way == Way::DmaBufCaps).then_some("memory:DMABuf");
-    let mut caps = source::caps(&layout, feature, Form::here(), ColorSpec::DESKTOP).unwrap();
-    let rate = gstreamer::Fraction::new(30, 1);
-    caps.make_mut().set("framerate", rate);
-    let mut buffer = match way {
+    let caps = source::caps(&layout, feature, Form::here(), ColorSpec::DESKTOP).unwrap();
+    let buffer = match way {
         Way::Copied => gstreamer::Buffer::from_slice(drawn.pixels.clone()),
         _ => Imports::new().wrap(&drawn.buffer).unwrap(),
     };
-    let writable = buffer.make_mut();
-    writable.set_pts(gstreamer::ClockTime::ZERO);
-    writable.set_duration(gstreamer::ClockTime::from_mseconds(33));
-
-    let chain = match gstreamer::parse::bin_from_description(subject.chain, true) {
-        Ok(chain) => chain,
-        Err(error) => return Outcome::Failed(error.to_string()),
+    let format = match fourcc {
+        Fourcc::XRGB8888 => "RGB",
+        Fourcc::YUV444 => "Y444",
+        _ => "I420",
     };
-    let target = gstreamer::Caps::builder("video/x-raw")
-        .field(
-            "format",
-            match fourcc {
-                Fourcc::XRGB8888 => "RGB",
-                Fourcc::YUV444 => "Y444",
-                _ => "I420",
-            },
-        )
-        .build();
-    let event = Arc::new(EventFd::new().unwrap());
-    let source = pipeline::source(&caps);
-    let around = Around::default();
-    let pipeline = Pipeline::to_units(source, &[chain.upcast()], &target, event, &around).unwrap();
-    if let Err(error) = pipeline.start_within(LIMIT) {
-        return Outcome::Failed(error.to_string());
-    }
-    let _ = pipeline.source.push_buffer(buffer);
-    let _ = pipeline.source.end_of_stream();
-    pipeline.output.wait_any(LIMIT);
-    if let Some(unit) = pipeline.output.pop() {
-        return judge(&unit, &planar(fourcc, &drawn.pixels));
-    }
-    match pipeline.output.take_error() {
-        Some(error) if error.debug.iter().any(|d| d.contains("not-negotiated")) => Outcome::NoCaps,
-        Some(error) => Outcome::Failed(error.message),
-        None => Outcome::Failed("nothing came out".to_owned()),
+    match trial::through(subject.chain, &caps, buffer, format) {
+        Ok(unit) => judge(&unit, &planar(fourcc, &drawn.pixels)),
+        Err(Refusal::NoCaps) => Outcome::NoCaps,
+        Err(Refusal::Failed(said)) => Outcome::Failed(said),
     }
 }
 
@@ -251,8 +215,8 @@ fn planar(fourcc: Fourcc, pixels: &[u8]) -> Vec<u8> {
     }
 }
 
-fn judge(unit: &pipeline::Unit, expected: &[u8]) -> Outcome {
-    let seen = super::rows(unit);
+fn judge(unit: &Unit, expected: &[u8]) -> Outcome {
+    let seen = trial::rows(unit);
     if seen.len() != expected.len() {
         return Outcome::Failed(format!("{} bytes for {}", seen.len(), expected.len()));
     }
@@ -266,8 +230,6 @@ fn judge(unit: &pipeline::Unit, expected: &[u8]) -> Outcome {
     }
 }
 
-/// What the environment tells a child: the subject's number, the first way.
-const CHILD: &str = "SCANOUT_TEST_DMA_BUF_ELEMENT";
 const NAME: &str = "gpu::tests::elements::what_software_elements_make_of_dma_bufs";
 
 /// The outcomes of one subject, tried in processes of their own: some elements
@@ -275,38 +237,26 @@ const NAME: &str = "gpu::tests::elements::what_software_elements_make_of_dma_buf
 fn outcomes(index: usize) -> Vec<String> {
     let mut outcomes = Vec::new();
     while outcomes.len() < WAYS.len() {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", NAME, "--nocapture"])
-            .env(CHILD, format!("{index} {}", outcomes.len()))
-            .stderr(Stdio::null())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&child.stdout);
-        let told = said.lines().filter_map(|line| line.strip_prefix(CHILD));
-        outcomes.extend(told.map(|line| line.trim().to_owned()));
-        match child.status.signal() {
-            Some(_) => outcomes.push("crash".to_owned()),
-            None => assert!(child.status.success(), "{said}"),
-        }
+        let task = format!("{index} {}", outcomes.len());
+        outcomes.extend(trial::in_child(NAME, &task, &[]));
     }
     outcomes
 }
 
-fn be_the_child(told: &str) {
-    let (index, way) = told.split_once(' ').unwrap();
+fn be_the_child(task: &str) {
+    let (index, way) = task.split_once(' ').unwrap();
     let subject = &SUBJECTS[index.parse::<usize>().unwrap()];
     let provider = drawn::any_provider();
     for way in &WAYS[way.parse().unwrap()..] {
-        // The harness has no line break after the test's name.
-        println!("\n{CHILD} {}", attempt(subject, *way, &provider));
+        trial::tell(&attempt(subject, *way, &provider));
     }
 }
 
 #[test]
 fn what_software_elements_make_of_dma_bufs() {
     gstreamer::init().unwrap();
-    if let Ok(told) = std::env::var(CHILD) {
-        return be_the_child(&told);
+    if let Some(task) = trial::told() {
+        return be_the_child(&task);
     }
     let (major, minor, micro, _) = gstreamer::version();
     let provider = drawn::any_provider();
