@@ -1,9 +1,12 @@
 //! Dma-bufs of every kind of memory, laid out in any way, with known pixels.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 
 use scanout_core::buffer::alloc::{Canvas, Provider};
-use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, Plane};
+use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, ObjectId, Orientation, Plane, View};
+use scanout_core::color::ColorSpec;
+use scanout_core::convert::{self, PictureLayout};
 use scanout_core::format::{self, Fourcc};
 use scanout_core::geometry::Size;
 use scanout_rig::machine;
@@ -110,6 +113,54 @@ impl Drawn {
                 .unwrap();
         }
         self.pixels = pixels;
+    }
+}
+
+impl Drawn {
+    /// How many descriptors of this process are its objects'.
+    pub fn descriptors(&self) -> usize {
+        let own = |path: std::path::PathBuf| {
+            let Ok(found) = std::fs::metadata(path) else {
+                return false;
+            };
+            let id = ObjectId {
+                dev: found.dev(),
+                inode: found.ino(),
+            };
+            self.buffer.objects().iter().any(|object| object.id() == id)
+        };
+        let all = std::fs::read_dir("/proc/self/fd").unwrap();
+        all.filter(|entry| own(entry.as_ref().unwrap().path()))
+            .count()
+    }
+
+    /// What the core's definition of the conversion makes of the pixels as they
+    /// are now, for a picture like `layout`: all of its samples as far as `size`.
+    pub fn reference(&self, layout: &PictureLayout, color: ColorSpec, size: Size) -> Vec<u8> {
+        let View {
+            content,
+            orientation,
+        } = self.buffer.view();
+        let whole = self.buffer.layout().size;
+        if self.buffer.layout().fourcc == Fourcc::NV12 {
+            assert!(
+                content.size() == whole && size == whole,
+                "repacked as it is"
+            );
+            assert_eq!(orientation, Orientation::TopDown);
+            let (luma, chroma) = self.pixels.split_at((size.width * size.height) as usize);
+            let part = |from: usize| chroma.iter().skip(from).step_by(2);
+            return luma.iter().chain(part(0)).chain(part(1)).copied().collect();
+        }
+        let stride = whole.width as usize * 4;
+        let start = content.y as usize * stride + content.x as usize * 4;
+        let plane = convert::PlaneView::new(&self.pixels[start..], stride);
+        let fourcc = self.buffer.layout().fourcc;
+        let mut source = convert::Source::new(fourcc, content.size(), [plane]);
+        source.bottom_up = orientation == Orientation::BottomUp;
+        let mut target = vec![0; layout.total_bytes()];
+        convert::reference::convert(&source, layout, color, &mut target).unwrap();
+        super::samples_of(layout, &target, size)
     }
 }
 

@@ -192,7 +192,11 @@ pub fn drain(encoder: &mut dyn Encoder) {
 /// The samples of a picture, cropped to `size`, planes one after the other.
 pub fn samples(picture: &Picture, size: Size) -> Vec<u8> {
     let surface = picture.surface::<HostSurface>().unwrap();
-    let layout: &PictureLayout = surface.layout();
+    samples_of(surface.layout(), surface.bytes(), size)
+}
+
+/// The same of the bytes of a picture.
+pub fn samples_of(layout: &PictureLayout, bytes: &[u8], size: Size) -> Vec<u8> {
     let mut out = Vec::new();
     for (index, plane) in layout.planes().iter().enumerate() {
         let sub = if index > 0 && layout.format().is_subsampled() {
@@ -203,7 +207,7 @@ pub fn samples(picture: &Picture, size: Size) -> Vec<u8> {
         let (width, height) = (size.width.div_ceil(sub), size.height.div_ceil(sub));
         for y in 0..height as usize {
             let start = plane.offset + y * plane.stride;
-            out.extend_from_slice(&surface.bytes()[start..start + width as usize]);
+            out.extend_from_slice(&bytes[start..start + width as usize]);
         }
     }
     out
