@@ -12,7 +12,6 @@ use scanout_core::geometry::Size;
 
 use super::trial::{self, Refusal};
 use crate::gpu::source::{self, Form, Imports};
-use crate::pipeline::Unit;
 use crate::support::drawn::{self, Drawn};
 use crate::support::psnr;
 
@@ -85,6 +84,9 @@ const LOSSY: [&str; 5] = ["refused", "close", "close", "close", "close"];
 /// The library has one stride for both planes of chroma.
 const LOSSLESS_EQUAL: [&str; 5] = ["refused", "exact", "exact", "wrong", "exact"];
 const LOSSY_EQUAL: [&str; 5] = ["refused", "close", "close", "wrong", "close"];
+/// It unmaps the picture before the library reads it, which only memory of the
+/// process survives: it reads what lies there by then, or nothing.
+const LOST: &str = "crash or wrong";
 /// Two planes.
 const INTERLEAVED: [&str; 5] = ["refused", "exact", "exact", "-", "exact"];
 const ONE_PLANE: [&str; 5] = ["refused", "exact", "-", "-", "exact"];
@@ -126,9 +128,7 @@ const SUBJECTS: &[Subject] = &[
         I420,
         LOSSLESS_EQUAL,
     ),
-    // It unmaps the picture before the library reads it, which only memory of the
-    // process survives.
-    subject(AV1, I420, ["refused", "crash", "crash", "crash", "close"]),
+    subject(AV1, I420, ["refused", LOST, LOST, LOST, "close"]),
     subject("svtav1enc preset=12 ! av1parse ! av1dec", I420, LOSSY),
     subject(RAV1E, I420, LOSSY),
     subject("theoraenc quality=60 ! theoradec", I420, LOSSY),
@@ -191,7 +191,7 @@ fn attempt(subject: &Subject, way: Way, provider: &Provider) -> Outcome {
         _ => "I420",
     };
     match trial::through(subject.chain, &caps, buffer, format) {
-        Ok(unit) => judge(&unit, &planar(fourcc, &drawn.pixels)),
+        Ok(seen) => judge(&seen, &planar(fourcc, &drawn.pixels)),
         Err(Refusal::NoCaps) => Outcome::NoCaps,
         Err(Refusal::Failed(said)) => Outcome::Failed(said),
     }
@@ -215,15 +215,14 @@ fn planar(fourcc: Fourcc, pixels: &[u8]) -> Vec<u8> {
     }
 }
 
-fn judge(unit: &Unit, expected: &[u8]) -> Outcome {
-    let seen = trial::rows(unit);
+fn judge(seen: &[u8], expected: &[u8]) -> Outcome {
     if seen.len() != expected.len() {
         return Outcome::Failed(format!("{} bytes for {}", seen.len(), expected.len()));
     }
     if seen == expected {
         return Outcome::Exact;
     }
-    if psnr(&seen, expected) >= 30.0 {
+    if psnr(seen, expected) >= 30.0 {
         Outcome::Close
     } else {
         Outcome::Wrong
@@ -274,7 +273,10 @@ fn what_software_elements_make_of_dma_bufs() {
         }
         let seen = outcomes(index);
         println!("| `{name}` | {fourcc} | {} |", seen.join(" | "));
-        if seen != subject.expected {
+        let as_expected = |(seen, expected): (&String, &&str)| {
+            seen == expected || (*expected == LOST && ["crash", "wrong"].contains(&&**seen))
+        };
+        if !seen.iter().zip(&subject.expected).all(as_expected) {
             let expected = subject.expected;
             differ.push(format!("{name} {fourcc}: {seen:?} for {expected:?}"));
         }

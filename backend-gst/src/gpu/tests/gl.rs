@@ -20,28 +20,18 @@ struct Case {
     fourcc: Fourcc,
     /// Object, offset and stride of each plane.
     places: &'static [(u8, u32, u32)],
-    /// What the picture becomes in between.
-    chain: &'static str,
-    /// What comes out.
-    format: &'static str,
     expected: &'static str,
 }
 
-const PASS: &str = "glupload ! gldownload";
-const CONVERT: &str = "glupload ! glcolorconvert ! gldownload";
+/// To another order of components, so that it is drawn: GStreamer reads nothing
+/// back from the texture of an imported buffer itself (1.26), and shows what lay
+/// in the memory instead.
+const CONVERT: &str = "glupload ! glcolorconvert ! video/x-raw(memory:GLMemory),format=BGRA,texture-target=2D ! gldownload";
 
-const fn case(
-    fourcc: Fourcc,
-    places: &'static [(u8, u32, u32)],
-    chain: &'static str,
-    format: &'static str,
-    expected: &'static str,
-) -> Case {
+const fn case(fourcc: Fourcc, places: &'static [(u8, u32, u32)], expected: &'static str) -> Case {
     Case {
         fourcc,
         places,
-        chain,
-        format,
         expected,
     }
 }
@@ -55,29 +45,60 @@ const NV12_TWO: &[(u8, u32, u32)] = &[(0, 0, 128), (1, 0, 128)];
 const NV12_TWO_ODD: &[(u8, u32, u32)] = &[(0, 4096 + 68, 132), (1, 36, 140)];
 
 const CASES: &[Case] = &[
-    case(Fourcc::XRGB8888, TIGHT, CONVERT, "RGBA", "exact"),
-    case(Fourcc::XRGB8888, ALIGNED, CONVERT, "RGBA", "exact"),
-    case(Fourcc::XRGB8888, ODD, CONVERT, "RGBA", "exact"),
-    case(Fourcc::ARGB8888, ODD, CONVERT, "RGBA", "exact"),
-    case(Fourcc::XBGR8888, ODD, CONVERT, "RGBA", "exact"),
-    case(Fourcc::NV12, NV12_ONE, PASS, "NV12", "exact"),
-    case(Fourcc::NV12, NV12_ODD, PASS, "NV12", "exact"),
-    case(Fourcc::NV12, NV12_TWO, PASS, "NV12", "exact"),
-    case(Fourcc::NV12, NV12_TWO_ODD, PASS, "NV12", "exact"),
+    case(Fourcc::XRGB8888, TIGHT, "exact"),
+    case(Fourcc::XRGB8888, ALIGNED, "exact"),
+    case(Fourcc::XRGB8888, ODD, "exact"),
+    case(Fourcc::ARGB8888, ODD, "exact"),
+    case(Fourcc::XBGR8888, ODD, "exact"),
+    case(Fourcc::NV12, NV12_ONE, "within 2"),
+    case(Fourcc::NV12, NV12_ODD, "within 2"),
+    case(Fourcc::NV12, NV12_TWO, "within 2"),
+    case(Fourcc::NV12, NV12_TWO_ODD, "within 2"),
 ];
 
-/// The pixels as they come out.
+/// The pixels as they come out: B, G, R, A.
 fn expected(case: &Case, pixels: &[u8]) -> Vec<u8> {
+    if case.fourcc == Fourcc::NV12 {
+        return from_nv12(pixels);
+    }
     let pixel = |p: &[u8]| match case.fourcc {
-        Fourcc::XRGB8888 => [p[2], p[1], p[0], 255],
-        Fourcc::ARGB8888 => [p[2], p[1], p[0], p[3]],
-        Fourcc::XBGR8888 => [p[0], p[1], p[2], 255],
+        Fourcc::XRGB8888 => [p[0], p[1], p[2], 255],
+        Fourcc::ARGB8888 => [p[0], p[1], p[2], p[3]],
+        Fourcc::XBGR8888 => [p[2], p[1], p[0], 255],
         other => panic!("{other}"),
     };
-    match case.format {
-        "RGBA" => pixels.chunks_exact(4).flat_map(pixel).collect(),
-        _ => pixels.to_vec(),
+    pixels.chunks_exact(4).flat_map(pixel).collect()
+}
+
+/// BT.709 in limited range, as the caps say and GStreamer hints to EGL, chroma
+/// between its samples as OpenGL filters a texture of half the size.
+fn from_nv12(pixels: &[u8]) -> Vec<u8> {
+    let (width, height) = (SIZE.width as usize, SIZE.height as usize);
+    let chroma = |x: usize, y: usize, part: usize| {
+        let near = |at: usize, last: usize| {
+            let place = ((at as f64 + 0.5) / 2.0 - 0.5).clamp(0.0, last as f64);
+            let low = place as usize;
+            (low, (low + 1).min(last), place - low as f64)
+        };
+        let (x0, x1, fx) = near(x, width / 2 - 1);
+        let (y0, y1, fy) = near(y, height / 2 - 1);
+        let at = |x: usize, y: usize| f64::from(pixels[width * (height + y) + 2 * x + part]);
+        let row = |y| at(x0, y) * (1.0 - fx) + at(x1, y) * fx;
+        (row(y0) * (1.0 - fy) + row(y1) * fy - 128.0) / 224.0
+    };
+    let mut out = Vec::new();
+    for y in 0..height {
+        for x in 0..width {
+            let luma = (f64::from(pixels[y * width + x]) - 16.0) / 219.0;
+            let (cb, cr) = (chroma(x, y, 0), chroma(x, y, 1));
+            let blue = luma + 1.8556 * cb;
+            let red = luma + 1.5748 * cr;
+            let green = luma - 0.187_324 * cb - 0.468_124 * cr;
+            out.extend([blue, green, red].map(|v| (v * 255.0).round() as u8));
+            out.push(255);
+        }
     }
+    out
 }
 
 fn attempt(case: &Case) -> String {
@@ -86,13 +107,15 @@ fn attempt(case: &Case) -> String {
     let feature = Some("memory:DMABuf");
     let caps = source::caps(&layout, feature, Form::here(), ColorSpec::DESKTOP).unwrap();
     let buffer = Imports::new().wrap(&drawn.buffer).unwrap();
-    match trial::through(case.chain, &caps, buffer, case.format) {
-        Ok(unit) => {
-            let (seen, drawn) = (trial::rows(&unit), expected(case, &drawn.pixels));
-            let differ = seen.iter().zip(&drawn).filter(|(a, b)| a != b).count();
-            match (seen.len() == drawn.len(), differ) {
-                (true, 0) => "exact".to_owned(),
-                (true, _) => format!("{differ} of {} bytes differ", drawn.len()),
+    match trial::through(CONVERT, &caps, buffer, "BGRA") {
+        Ok(seen) => {
+            let drawn = expected(case, &drawn.pixels);
+            let pairs = seen.iter().zip(&drawn);
+            let furthest = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+            match (seen.len() == drawn.len(), furthest) {
+                (true, Some(0)) => "exact".to_owned(),
+                (true, Some(1 | 2)) => "within 2".to_owned(),
+                (true, furthest) => format!("off by {}", furthest.unwrap_or_default()),
                 (false, _) => format!("{} bytes for {}", seen.len(), drawn.len()),
             }
         }
@@ -121,7 +144,7 @@ fn opengl_sees_in_our_dma_bufs_what_was_drawn() {
     }
     let env = [
         ("GST_GL_PLATFORM", "egl"),
-        ("GST_GL_WINDOW", "surfaceless"),
+        ("GST_GL_WINDOW", "gbm"),
         ("GST_GL_API", "gles2"),
     ];
     let mut seen = Vec::new();
@@ -130,8 +153,8 @@ fn opengl_sees_in_our_dma_bufs_what_was_drawn() {
     }
     let mut differ = Vec::new();
     for (case, seen) in CASES.iter().zip(seen) {
-        let (fourcc, places, chain) = (case.fourcc, case.places, case.chain);
-        println!("{fourcc} {places:?} {chain}: {seen}");
+        let (fourcc, places) = (case.fourcc, case.places);
+        println!("{fourcc} {places:?}: {seen}");
         if seen != case.expected {
             differ.push(format!("{fourcc} {places:?}: {seen} for {}", case.expected));
         }

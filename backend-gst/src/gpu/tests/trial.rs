@@ -24,13 +24,14 @@ pub(super) enum Refusal {
 }
 
 /// Pushes `buffer`, which `caps` describe, through the elements of `chain` and
-/// returns what comes out in `format`.
+/// returns the rows of what comes out in `format`, planes one after the other,
+/// without gaps.
 pub(super) fn through(
     chain: &str,
     caps: &gstreamer::Caps,
     mut buffer: gstreamer::Buffer,
     format: &str,
-) -> Result<Unit, Refusal> {
+) -> Result<Vec<u8>, Refusal> {
     let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string());
     let mut caps = caps.clone();
     let rate = gstreamer::Fraction::new(30, 1);
@@ -54,7 +55,8 @@ pub(super) fn through(
     let _ = pipeline.source.end_of_stream();
     pipeline.output.wait_any(LIMIT);
     if let Some(unit) = pipeline.output.pop() {
-        return Ok(unit);
+        // While the pipeline lives: pictures of OpenGL are fetched when they are read.
+        return rows(&unit);
     }
     Err(match pipeline.output.take_error() {
         Some(error) if error.debug.iter().any(|d| d.contains("not-negotiated")) => Refusal::NoCaps,
@@ -63,10 +65,10 @@ pub(super) fn through(
     })
 }
 
-/// The rows of all planes of `unit`, one after the other, without gaps.
-pub(super) fn rows(unit: &Unit) -> Vec<u8> {
+fn rows(unit: &Unit) -> Result<Vec<u8>, Refusal> {
     let info = video::VideoInfo::from_caps(unit.caps.as_ref().unwrap()).unwrap();
-    let map = video::VideoFrameRef::from_buffer_ref_readable(&unit.buffer, &info).unwrap();
+    let map = video::VideoFrameRef::from_buffer_ref_readable(&unit.buffer, &info)
+        .map_err(|_| Refusal::Failed("what came out cannot be mapped".to_owned()))?;
     let format = info.format_info();
     let mut out = Vec::new();
     for plane in 0..map.n_planes() {
@@ -82,7 +84,7 @@ pub(super) fn rows(unit: &Unit) -> Vec<u8> {
             out.extend_from_slice(&bytes[..row]);
         }
     }
-    out
+    Ok(out)
 }
 
 /// Set for a child: what it shall do.
