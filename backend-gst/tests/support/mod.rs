@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use scanout_core::buffer::{Layout, MemoryImage, SourceBuffer};
-use scanout_core::convert::PictureLayout;
+use scanout_core::convert::{PictureFormat, PictureLayout};
 use scanout_core::encoder::{
     Backend, Codec, EncodeError, Encoder, EncoderConfig, Frame, HostSurface, Packet, Picture,
     PictureRequest, StageConfig, StageEvent, Stager,
@@ -205,9 +205,12 @@ pub fn samples_of(layout: &PictureLayout, bytes: &[u8], size: Size) -> Vec<u8> {
             1
         };
         let (width, height) = (size.width.div_ceil(sub), size.height.div_ceil(sub));
+        // Cb and Cr in turn.
+        let pair = index > 0 && layout.format() == PictureFormat::Nv12;
+        let row = width as usize * if pair { 2 } else { 1 };
         for y in 0..height as usize {
             let start = plane.offset + y * plane.stride;
-            out.extend_from_slice(&bytes[start..start + width as usize]);
+            out.extend_from_slice(&bytes[start..start + row]);
         }
     }
     out
