@@ -79,13 +79,18 @@ fn a_render_node_that_makes_no_buffers_is_told_with_the_node_that_does() {
     let out = directory("render-node").join("x.h264");
     for node in nodes {
         let path = node.path.display();
-        for memory in [format!("gbm:{path}"), format!("gbm:{path}:LINEAR")] {
+        for (memory, call) in [
+            (format!("gbm:{path}"), "gbm_bo_create"),
+            (format!("gbm:{path}:LINEAR"), "gbm_bo_create"),
+            (format!("dumb:{path}"), "DRM_IOCTL_MODE_CREATE_DUMB"),
+        ] {
             let ran = encode(&memory, &out);
             assert_eq!(ran.code, Some(3), "{ran:?}");
             let said = ran.errors().join("\n");
-            for word in ["gbm_bo_create", "Permission denied", "/dev/dri/card0"] {
+            for word in [call, "Permission denied", "/dev/dri/card"] {
                 assert!(said.contains(word), "{word}: {said}");
             }
+            assert!(!said.contains("user"), "root may: {said}");
         }
     }
 }
