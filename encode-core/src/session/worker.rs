@@ -135,7 +135,7 @@ impl Shared {
     /// Lets go of every source, being read or waiting. Takes no more.
     pub(super) fn release_sources(&self) {
         self.mailbox.close();
-        held::let_go(self.mailbox.take().map(|(_, release)| release));
+        held::let_go(self.mailbox.take().and_then(|(_, release)| release));
         self.held.release_all();
     }
 
@@ -323,7 +323,7 @@ impl Worker {
             && (self.last.is_some() || self.staging > 0)
         {
             self.shared.stats.unchanged();
-            release.complete();
+            drop(release);
             return Ok(());
         }
         self.missed = false;

@@ -157,6 +157,39 @@ fn the_watchdog_does_not_wait_for_a_stager_that_waits_too_long() {
     }
 }
 
+/// A guest has one draw outstanding: if that waits behind a frame that does not come
+/// back, nothing else would ever free it.
+#[test]
+fn the_watchdog_lets_go_of_the_frame_behind_a_stuck_one_and_it_is_shown_all_the_same() {
+    for kind in KINDS {
+        let Some((stuck, timeline)) = scene() else {
+            return;
+        };
+        let behind = Scanout::new(SIZE).unwrap();
+        behind.draw(2);
+        let mut config = SessionConfig::live();
+        config.hold_limit = SHORT;
+        let running = Running::new(SIZE, config, LONG);
+        let late = timeline.fence(1).unwrap();
+        running.submit(stuck.frame(0, acquire(kind, &stuck, late)));
+        running.released.wait_for(0);
+        let start = Instant::now();
+        running.submit(behind.frame(1, Acquire::Implicit));
+        running.released.wait_for(1);
+        assert!(start.elapsed() >= SHORT, "{kind:?}");
+        assert_eq!(running.session.stats().frames.let_go, 2, "{kind:?}");
+        // The newest picture is not lost for that.
+        timeline.advance(1).unwrap();
+        until("it is shown", || running.pictures.of(1).is_some());
+        running.session.finish(LONG).unwrap();
+        assert!(
+            running.pictures.of(1) == Some(expected(SIZE, 2)),
+            "{kind:?}"
+        );
+        assert_eq!(running.released.cookies(), [0, 1], "{kind:?}");
+    }
+}
+
 #[test]
 fn a_source_whose_writer_failed_is_given_back_once_and_never_shown() {
     for kind in KINDS {
