@@ -249,6 +249,14 @@ impl Running {
         }
     }
 
+    /// Returns when the session has given its stager what it had by now.
+    pub(crate) fn settle(&self) {
+        // Commands are obeyed before a frame is staged: the second answer comes after it.
+        for _ in 0..2 {
+            self.session.stream(self.stream).unwrap();
+        }
+    }
+
     pub(crate) fn submit(&self, frame: Frame) {
         let release = self.released.guard(frame.number);
         self.session.submit(frame, release).unwrap();
