@@ -14,7 +14,7 @@ use super::sys;
 
 /// Memory could not be had.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} on {device} for {bytes} bytes failed: {errno}{}", hint(*.errno))]
+#[error("{call} on {device} for {bytes} bytes failed: {errno}{}", hint(.call, *.errno))]
 pub struct AllocError {
     /// The device, or `memfd`.
     pub device: PathBuf,
@@ -26,8 +26,14 @@ pub struct AllocError {
     pub errno: Errno,
 }
 
-fn hint(errno: Errno) -> &'static str {
+const CREATE_DUMB: &str = "DRM_IOCTL_MODE_CREATE_DUMB";
+
+fn hint(call: &str, errno: Errno) -> &'static str {
     match errno {
+        // The kernel's answer on nodes that are for rendering only.
+        Errno::ACCESS if call == CREATE_DUMB => {
+            " (render nodes make no dumb buffers, name the /dev/dri/cardN of that device)"
+        }
         Errno::NOENT | Errno::NODEV => " (this machine has no such device)",
         Errno::ACCESS | Errno::PERM => " (this user may not open it)",
         _ => "",
@@ -193,16 +199,11 @@ fn dumb(node: &Path, bytes: u64) -> Result<Allocation, AllocError> {
     let device = open(node, bytes)?;
     let height = u32::try_from(bytes.max(1).div_ceil(u64::from(WIDTH) * u64::from(BPP / 8)))
         .map_err(|_| Errno::FBIG)
-        .map_err(failed(node, "DRM_IOCTL_MODE_CREATE_DUMB", bytes))?;
-    let buffer = sys::dumb(device.as_fd(), WIDTH, height, BPP).map_err(failed(
-        node,
-        "DRM_IOCTL_MODE_CREATE_DUMB",
-        bytes,
-    ))?;
+        .map_err(failed(node, CREATE_DUMB, bytes))?;
+    let buffer =
+        sys::dumb(device.as_fd(), WIDTH, height, BPP).map_err(failed(node, CREATE_DUMB, bytes))?;
     if buffer.size < bytes {
-        return Err(failed(node, "DRM_IOCTL_MODE_CREATE_DUMB", bytes)(
-            Errno::NOSPC,
-        ));
+        return Err(failed(node, CREATE_DUMB, bytes)(Errno::NOSPC));
     }
     Ok(Allocation {
         fd: buffer.fd,
