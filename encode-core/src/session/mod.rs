@@ -34,6 +34,13 @@ use crate::encoder::{Adjustment, Applied, EncoderConfig, Frame, Stager, StreamIn
 use crate::sync::Release;
 use worker::{Command, Shared, Worker};
 
+/// The end of `limit` from now; of a limit that no clock can say, the end of a century.
+fn deadline(limit: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + CENTURY)
+}
+
 /// A running stager with its streams. Dropping it stops it without draining.
 #[derive(Debug)]
 pub struct Session {
@@ -64,7 +71,7 @@ impl Session {
             .push(spawn("scanout-session", Box::new(move || worker.run()))?);
         session.threads.push(spawn(
             "scanout-watchdog",
-            Box::new(move || shared.held.watch(&shared.stats)),
+            Box::new(move || shared.held.watch(&shared.mailbox, &shared.stats)),
         )?);
         Ok(session)
     }
@@ -76,9 +83,15 @@ impl Session {
     /// replaced and its damage added to this one's. With [`Delivery::Every`] it
     /// waits for a free place up to the limit given there.
     pub fn submit(&self, frame: Frame, release: Release) -> Result<(), SubmitError> {
-        self.shared
-            .mailbox
-            .submit(frame, release, &self.config.delivery, &self.shared.stats)
+        let Shared {
+            mailbox,
+            held,
+            stats,
+            ..
+        } = &*self.shared;
+        mailbox.submit(frame, release, &self.config.delivery, stats)?;
+        held.poke();
+        Ok(())
     }
 
     /// Opens an encoder and attaches it; its first packet is a keyframe, of the
@@ -142,7 +155,7 @@ impl Session {
     /// sources are released, and the error says what hung.
     pub fn finish(mut self, limit: Duration) -> Result<SessionStats, SessionError> {
         self.shared.mailbox.close();
-        let done = self.join_until(Instant::now() + limit);
+        let done = self.join_until(deadline(limit));
         if !done {
             self.shared.stop();
             // A thread stuck in a driver cannot be stopped: it is left behind,

@@ -132,16 +132,14 @@ impl Shared {
         let _woken = self.end.wait_timeout(control, left);
     }
 
-    /// Lets go of every source, being read or waiting. Takes no more.
+    /// Lets go of every source, being read or waiting.
     pub(super) fn release_sources(&self) {
-        self.mailbox.close();
-        held::let_go(self.mailbox.take().map(|(_, release)| release));
+        held::let_go(self.mailbox.take().and_then(|(_, release)| release));
         self.held.release_all();
     }
 
     fn ended(&self, failure: Option<SessionError>) {
-        self.release_sources();
-        self.held.end();
+        // The reason before the closed door: whoever finds that closed asks why.
         let mut control = self.control();
         control.ended = true;
         control.failed = failure.is_some();
@@ -149,6 +147,9 @@ impl Shared {
         // Dropping a command drops its reply: whoever waits for it is told.
         let orphans = std::mem::take(&mut control.commands);
         drop(control);
+        self.mailbox.close();
+        self.release_sources();
+        self.held.end();
         drop(orphans);
         self.end.notify_all();
     }
@@ -323,7 +324,7 @@ impl Worker {
             && (self.last.is_some() || self.staging > 0)
         {
             self.shared.stats.unchanged();
-            release.complete();
+            drop(release);
             return Ok(());
         }
         self.missed = false;

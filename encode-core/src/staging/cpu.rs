@@ -180,7 +180,12 @@ impl CpuStaging {
     /// As [`Stager::retire`](crate::encoder::Stager::retire): the thread unmaps the
     /// buffer as soon as it converts nothing.
     pub fn retire(&mut self, buffer: &BufferKey) {
-        self.shared.lock().retired.push(buffer.clone());
+        let mut state = self.shared.lock();
+        // A thread that has ended has unmapped everything.
+        if state.ended.is_none() {
+            state.retired.push(buffer.clone());
+        }
+        drop(state);
         self.shared.work.notify_one();
     }
 

@@ -1,4 +1,4 @@
-//! What staging makes of a picture of [`drawing`](crate::drawing).
+//! What staging makes of a picture of [`drawing`].
 
 use std::time::{Duration, Instant};
 

@@ -82,7 +82,7 @@ fn a_memfd_that_shrinks_and_grows_while_it_is_read_costs_frames_only() {
     let source = import(&memfd);
     let mut staging = staged::staging(SIZE, LIMIT).unwrap();
     let done = AtomicBool::new(false);
-    let (mut staged, mut shrunk) = (0, 0);
+    let (mut staged, mut shrunk, mut misjudged) = (0, 0, 0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Never a whole number of pages, so that a page's rest is cut off too.
@@ -101,7 +101,7 @@ fn a_memfd_that_shrinks_and_grows_while_it_is_read_costs_frames_only() {
             match staged::stage(&mut staging, frame) {
                 Ok(_) => staged += 1,
                 Err(StageError::Read(ReadError::Shrunk { end, needed, .. })) => {
-                    assert!(end < needed);
+                    misjudged += u32::from(end >= needed);
                     shrunk += 1;
                 }
                 Err(other) => {
@@ -112,6 +112,7 @@ fn a_memfd_that_shrinks_and_grows_while_it_is_read_costs_frames_only() {
         }
         done.store(true, Ordering::Relaxed);
     });
+    assert_eq!(misjudged, 0, "long enough, yet refused");
     println!("{staged} staged, {shrunk} refused");
     // After the last change it is whole.
     rustix::fs::ftruncate(&memfd, 0).unwrap();

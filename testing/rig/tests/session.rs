@@ -102,7 +102,9 @@ fn a_source_whose_fence_never_comes_is_given_back_once_and_the_session_says_why(
         let Some((scanout, timeline)) = scene() else {
             return;
         };
-        let running = Running::new(SIZE, SessionConfig::live(), SHORT);
+        let mut config = SessionConfig::live();
+        config.hold_limit = LONG;
+        let running = Running::new(SIZE, config, SHORT);
         let start = Instant::now();
         let never = timeline.fence(1).unwrap();
         running.submit(scanout.frame(0, acquire(kind, &scanout, never)));
@@ -157,6 +159,39 @@ fn the_watchdog_does_not_wait_for_a_stager_that_waits_too_long() {
     }
 }
 
+/// A guest has one draw outstanding: if that waits behind a frame that does not come
+/// back, nothing else would ever free it.
+#[test]
+fn the_watchdog_lets_go_of_the_frame_behind_a_stuck_one_and_it_is_shown_all_the_same() {
+    for kind in KINDS {
+        let Some((stuck, timeline)) = scene() else {
+            return;
+        };
+        let behind = Scanout::new(SIZE).unwrap();
+        behind.draw(2);
+        let mut config = SessionConfig::live();
+        config.hold_limit = SHORT;
+        let running = Running::new(SIZE, config, LONG);
+        let late = timeline.fence(1).unwrap();
+        running.submit(stuck.frame(0, acquire(kind, &stuck, late)));
+        running.released.wait_for(0);
+        let start = Instant::now();
+        running.submit(behind.frame(1, Acquire::Implicit));
+        running.released.wait_for(1);
+        assert!(start.elapsed() >= SHORT, "{kind:?}");
+        assert_eq!(running.session.stats().frames.let_go, 2, "{kind:?}");
+        // The newest picture is not lost for that.
+        timeline.advance(1).unwrap();
+        until("it is shown", || running.pictures.of(1).is_some());
+        running.session.finish(LONG).unwrap();
+        assert!(
+            running.pictures.of(1) == Some(expected(SIZE, 2)),
+            "{kind:?}"
+        );
+        assert_eq!(running.released.cookies(), [0, 1], "{kind:?}");
+    }
+}
+
 #[test]
 fn a_source_whose_writer_failed_is_given_back_once_and_never_shown() {
     for kind in KINDS {
@@ -198,7 +233,7 @@ fn frames_behind_a_late_fence_replace_each_other_and_the_newest_is_shown() {
         let running = Running::new(SIZE, config, LONG);
         let fence = timeline.fence(1).unwrap();
         running.submit(late.frame(0, acquire(kind, &late, fence)));
-        std::thread::sleep(SHORT);
+        running.settle();
         for number in 1..6 {
             running.submit(newest.frame(number, Acquire::Implicit));
         }
@@ -232,7 +267,7 @@ fn a_session_dropped_while_it_waits_for_a_fence_gives_everything_back() {
         let running = Running::new(SIZE, config, Duration::from_secs(3));
         let never = timeline.fence(1).unwrap();
         running.submit(scanout.frame(0, acquire(kind, &scanout, never)));
-        std::thread::sleep(SHORT);
+        running.settle();
         running.submit(scanout.frame(1, Acquire::Implicit));
         let start = Instant::now();
         drop(running.session);
@@ -365,12 +400,11 @@ fn a_frame_that_waits_is_staged_before_its_scanout_is_let_go() {
     let running = Running::new(SIZE, config, LONG);
     let fence = timeline.fence(1).unwrap();
     running.submit(late.frame(0, acquire(Kind::Explicit, &late, fence)));
-    std::thread::sleep(SHORT);
+    running.settle();
     running.submit(last.frame(1, Acquire::Implicit));
     let key = last.source().key().clone();
     running.session.retire(&key).unwrap();
-    // A second round trip: the session has seen the order by now.
-    running.session.stream(running.stream).unwrap();
+    running.settle();
     drop(last);
     timeline.advance(1).unwrap();
     running.released.wait_for(1);

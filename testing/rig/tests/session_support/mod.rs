@@ -23,9 +23,12 @@ use scanout_rig::{machine, staged};
 pub(crate) const FORMAT: Fourcc = Fourcc::XRGB8888;
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// The pictures that an encoder got, with the numbers of their frames.
+/// The number of a frame, and its picture.
+type Numbered = (u64, Vec<u8>);
+
+/// The pictures that an encoder got.
 #[derive(Clone, Default)]
-pub(crate) struct Pictures(Arc<Mutex<Vec<(u64, Vec<u8>)>>>);
+pub(crate) struct Pictures(Arc<Mutex<Vec<Numbered>>>);
 
 impl Pictures {
     pub(crate) fn numbers(&self) -> Vec<u64> {
@@ -36,7 +39,7 @@ impl Pictures {
     /// The picture of frame `number`, coded last.
     pub(crate) fn of(&self, number: u64) -> Option<Vec<u8>> {
         let all = self.0.lock().unwrap();
-        let of_frame = |(seen, _): &&(u64, Vec<u8>)| *seen == number;
+        let of_frame = |(seen, _): &&Numbered| *seen == number;
         all.iter()
             .rev()
             .find(of_frame)
@@ -246,6 +249,14 @@ impl Running {
             stream,
             pictures,
             released: Arc::default(),
+        }
+    }
+
+    /// Returns when the session has given its stager what it had by now.
+    pub(crate) fn settle(&self) {
+        // Commands are obeyed before a frame is staged: the second answer comes after it.
+        for _ in 0..2 {
+            self.session.stream(self.stream).unwrap();
         }
     }
 
