@@ -25,8 +25,18 @@ demo: build ## encode 10 s of a 1080p desktop, decode and compare it: the whole 
 	target/release/scanout demo --output-dir out/demo
 
 .PHONY: test
-test: setup ## all tests and a replay of the fuzz corpus
+test: ## all tests, those on real dma-bufs in the rig too (docs/rig.md)
+	@scripts/setup --rig
 	scripts/test
+
+.PHONY: test-host
+test-host: setup ## all tests but those in the rig
+	scripts/test --host
+
+.PHONY: rig
+rig: ## build the rig's kernel and root into its cache, and start it once
+	@scripts/setup --rig
+	testing/rig/run -- uname -srm
 
 .PHONY: lint
 lint: setup ## formatting, clippy and shellcheck
@@ -34,7 +44,7 @@ lint: setup ## formatting, clippy and shellcheck
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --all-targets --locked -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run; \
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/* testing/rig/{build,run,test} testing/rig/root/recipe testing/rig/kernel/{recipe,inside} testing/rig/guest/init .ci/run; \
 	else echo "skip: no shellcheck here"; fi
 
 .PHONY: doc
