@@ -2,6 +2,7 @@
 //! made of it, are what the producer had.
 
 mod producer;
+mod replay;
 
 use std::io::Cursor;
 use std::path::Path;
