@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use scanout_rig::machine;
 use scanout_trace::recording::{End, RecordingReader};
-use zbus::{Connection, Guid, fdo, zvariant};
+use zbus::{Connection, Guid, Message, fdo, zvariant};
 
 /// A bus of our own, gone when dropped.
 struct Bus {
@@ -110,10 +110,11 @@ impl Console {
         let all: HashMap<&str, zvariant::Value<'_>> = body.deserialize()?;
         assert!(all.contains_key("Interfaces"));
         let picture = (4u32, 4u32, 16u32, 0x2002_0888u32, &[0x7fu8; 64][..]);
-        let interface = Some("org.qemu.Display1.Listener");
-        listener
-            .call_method(None::<&str>, path, interface, "Scanout", &picture)
-            .await?;
+        // The picture comes later, as with QEMU: nobody waits for its answer here.
+        let scanout = Message::method_call(path, "Scanout")?
+            .interface("org.qemu.Display1.Listener")?
+            .build(&picture)?;
+        listener.send(&scanout).await?;
         self.registered.lock().unwrap().push(listener);
         Ok(())
     }
@@ -167,6 +168,14 @@ fn end(path: &PathBuf) -> (String, usize, Option<End>) {
     let found = (reader.producer().to_owned(), events, reader.end());
     std::fs::remove_file(path).unwrap();
     found
+}
+
+/// Whether `child` has a handler for `signal` yet.
+fn catches(child: &Child, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    caught & (1 << (signal.as_raw() - 1)) != 0
 }
 
 fn wait_for_listener(registered: &Registered) {
@@ -272,7 +281,9 @@ fn signals_and_the_end_of_qemu_leave_a_whole_recording() {
 fn a_recorder_that_waits_for_qemu_stops_at_a_signal() {
     let Some(bus) = Bus::new() else { return };
     let (child, _) = recorder(&bus, "waiting", &["--wait", "60"]);
-    std::thread::sleep(Duration::from_millis(500));
+    while !catches(&child, Signal::TERM) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let begun = Instant::now();
     let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::TERM).unwrap();

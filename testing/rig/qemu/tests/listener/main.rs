@@ -51,7 +51,8 @@ fn the_listener_says_which_interfaces_it_knows() {
         let error = qemu.listener("Sing", &()).unwrap_err();
         assert!(error.contains("\"Sing\""), "{error}");
     });
-    assert_eq!(outcome.report.statistics.answered, 5);
+    // Only the last is the recorder's business, and no fault of the display's.
+    assert_eq!(outcome.report.statistics.answered, 1);
     assert_eq!(outcome.report.statistics.refused, 0);
 }
 
