@@ -25,8 +25,10 @@ const DEFAULT_SIZE: Size = Size::new(1920, 1080);
 pub(crate) struct SourceArgs {
     /// desktop[:SCENARIO] (typing, scroll, drag, video, flip, color-text, idle,
     /// mixed), FILE.y4m (with FILE.y4m.damage.jsonl where that is there),
-    /// raw:FILE:WxH:FOURCC[:stride=N][:offset=N][:frame=N], a directory of PNG
-    /// files, or a pattern such as frame-%04d.png
+    /// raw:FILE:WxH:FOURCC[:stride=N][:offset=N][:frame=N],
+    /// qemu-trace:FILE[:scanout=N|:size=WxH] (a recording of a display; what was
+    /// shown longest unless said), a directory of PNG files, or a pattern such
+    /// as frame-%04d.png
     #[arg(long, value_name = "SOURCE", default_value = "desktop")]
     pub(crate) source: SourceSpec,
     /// Size of the desktop [default: 1920x1080]
@@ -69,7 +71,12 @@ impl SourceArgs {
             return Err(Failure::usage(format_args!(
                 "--size {size}: a source of files has a size of its own"
             ))
-            .hint("--size is for the desktop"));
+            .hint(match self.source {
+                SourceSpec::Recording { .. } => {
+                    "qemu-trace:FILE:size=WxH chooses what of a recording is encoded"
+                }
+                _ => "--size is for the desktop",
+            }));
         }
         let fps = self.fps.unwrap_or(FrameRate::whole(DEFAULT_FPS));
         if is_desktop && fps.den.get() != 1 {
@@ -91,7 +98,9 @@ impl SourceArgs {
     /// The file, where the source is one.
     fn file(&self) -> Option<&Path> {
         match &self.source {
-            SourceSpec::Y4m(path) | SourceSpec::Raw { path, .. } => Some(path),
+            SourceSpec::Y4m(path)
+            | SourceSpec::Raw { path, .. }
+            | SourceSpec::Recording { path, .. } => Some(path),
             _ => None,
         }
     }
@@ -131,14 +140,19 @@ impl SourceArgs {
     }
 
     /// The source's name and what belongs to it.
-    pub(crate) fn describe(&self) -> String {
-        match &self.source {
+    pub(crate) fn describe(&self, reader: &dyn FrameReader) -> String {
+        let name = match &self.source {
             SourceSpec::Desktop(scenario) => format!("desktop:{scenario}, seed {}", self.seed),
             SourceSpec::Y4m(path) | SourceSpec::Png(path) => path.display().to_string(),
             SourceSpec::Raw { path, layout } => {
                 format!("{} ({} {})", path.display(), layout.fourcc(), layout.size())
             }
+            SourceSpec::Recording { path, .. } => path.display().to_string(),
             _ => "some source".to_owned(),
+        };
+        match reader.details() {
+            Some(details) => format!("{name}: {details}"),
+            None => name,
         }
     }
 }

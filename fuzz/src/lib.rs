@@ -11,6 +11,7 @@ mod headers;
 mod layout;
 pub mod mutator;
 mod readers;
+mod recording;
 mod take;
 
 use std::path::PathBuf;
@@ -57,6 +58,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "png",
         run: readers::png,
+    },
+    Target {
+        name: "recording",
+        run: recording::run,
     },
 ];
 

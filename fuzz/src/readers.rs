@@ -12,10 +12,10 @@ use scanout_trace::source::{
 /// Frames read of one input: the reader is the same for those that follow.
 const FRAMES: usize = 16;
 /// Larger frames cost only time: what bounds them is checked before.
-const MAX_PIXELS: u64 = 1 << 20;
+pub(crate) const MAX_PIXELS: u64 = 1 << 20;
 
 /// Reads frames and asserts that every plane lies in the data given.
-fn read(mut reader: impl FrameReader) {
+pub(crate) fn read(mut reader: impl FrameReader) {
     let (size, fourcc) = (reader.size(), reader.fourcc());
     assert!(!size.is_empty());
     if size.area() > MAX_PIXELS {

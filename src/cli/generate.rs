@@ -38,7 +38,8 @@ Examples:
   scanout encode -o desktop.mp4 --duration 10
   scanout encode --source desktop:typing --realtime --frames 600 -o a.mkv
   scanout encode --source film.y4m -o film.h264 --bitrate 4M
-  scanout encode --source raw:a.bgrx:1920x1080:XR24 -o a.ivf --codec vp9";
+  scanout encode --source raw:a.bgrx:1920x1080:XR24 -o a.ivf --codec vp9
+  scanout encode --source qemu-trace:boot.scanrec -o boot.mp4";
 
 pub(super) const TRACE_EXAMPLES: &str = "\
 Examples:

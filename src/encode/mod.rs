@@ -170,7 +170,7 @@ pub(crate) fn encode(
         })
         .collect();
     let facts = report::Facts {
-        source: task.source.describe(),
+        source: task.source.describe(reader.as_ref()),
         size,
         fourcc,
         rate,

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::config::Delivery;
 use super::error::SubmitError;
 use super::stats::Stats;
+use crate::buffer::BufferKey;
 use crate::encoder::Frame;
 use crate::sync::{EventFd, Release};
 
@@ -86,6 +87,13 @@ impl Mailbox {
             self.place.notify_one();
         }
         taken
+    }
+
+    /// True when the frame that waits lies in `buffer`.
+    pub(super) fn holds(&self, buffer: &BufferKey) -> bool {
+        let state = self.lock();
+        let mut waiting = state.waiting.iter();
+        waiting.any(|(frame, _)| frame.buffer.key() == buffer)
     }
 
     /// Takes no more frames; the one that waits can still be taken.

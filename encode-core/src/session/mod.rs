@@ -29,6 +29,7 @@ pub use error::{SessionError, StreamError, SubmitError};
 pub use stats::{FrameCounts, SessionStats, StageTimes, StreamStats, Summary};
 pub use stream::{PacketSink, StreamId};
 
+use crate::buffer::BufferKey;
 use crate::encoder::{Adjustment, Applied, EncoderConfig, Frame, Stager, StreamInfo};
 use crate::sync::Release;
 use worker::{Command, Shared, Worker};
@@ -113,6 +114,17 @@ impl Session {
             .map_err(SessionError::Encode)
     }
 
+    /// The scanout that lay in `buffer` was replaced or disabled: what is kept of the
+    /// buffer from frame to frame is given up, so that its memory can go. Frames of it
+    /// that were submitted before are staged all the same. Never blocks.
+    ///
+    /// Call it whenever a producer says so, as the kernel does not tell when the producer
+    /// closes a buffer; up to [`CacheBudget`](crate::buffer::CacheBudget) of dead buffers
+    /// stay otherwise.
+    pub fn retire(&self, buffer: &BufferKey) -> Result<(), SessionError> {
+        self.tell(Command::Retire(buffer.clone()))
+    }
+
     /// What a stream's encoder granted. Blocks at most [`SessionConfig::control_limit`].
     pub fn stream(&self, stream: StreamId) -> Result<StreamInfo, SessionError> {
         self.ask(|reply| Command::Describe(stream, reply))?
@@ -136,7 +148,7 @@ impl Session {
             // A thread stuck in a driver cannot be stopped: it is left behind,
             // holding no source.
             let joined = self.join_until(Instant::now() + Duration::from_millis(200));
-            self.shared.held.release_all();
+            self.shared.release_sources();
             self.threads.clear();
             return Err(SessionError::FinishTimedOut {
                 limit,
@@ -201,6 +213,6 @@ impl Drop for Session {
         if !self.join_until(Instant::now() + Duration::from_secs(1)) {
             tracing::error!("a session thread does not end; it is left behind");
         }
-        self.shared.held.release_all();
+        self.shared.release_sources();
     }
 }

@@ -15,6 +15,7 @@ use super::held::{self, Held};
 use super::mailbox::Mailbox;
 use super::stats::Stats;
 use super::stream::{PacketSink, Stream, StreamId};
+use crate::buffer::BufferKey;
 use crate::encoder::{
     Adjustment, Applied, EncodeError, EncoderConfig, OpenError, Picture, StageError, StageEvent,
     Stager, StreamInfo,
@@ -45,6 +46,7 @@ pub(super) enum Command {
         Reply<Option<Result<Applied, EncodeError>>>,
     ),
     Describe(StreamId, Reply<Option<StreamInfo>>),
+    Retire(BufferKey),
 }
 
 #[derive(Default)]
@@ -130,10 +132,15 @@ impl Shared {
         let _woken = self.end.wait_timeout(control, left);
     }
 
-    fn ended(&self, failure: Option<SessionError>) {
+    /// Lets go of every source, being read or waiting. Takes no more.
+    pub(super) fn release_sources(&self) {
         self.mailbox.close();
         held::let_go(self.mailbox.take().map(|(_, release)| release));
         self.held.release_all();
+    }
+
+    fn ended(&self, failure: Option<SessionError>) {
+        self.release_sources();
         self.held.end();
         let mut control = self.control();
         control.ended = true;
@@ -158,6 +165,8 @@ pub(super) struct Worker {
     next_stream: u32,
     /// A frame failed: what it changed is not known to the stager.
     missed: bool,
+    /// Buffers that the stager shall forget.
+    retired: Vec<BufferKey>,
     commands: Vec<Command>,
 }
 
@@ -172,6 +181,7 @@ impl Worker {
             staging: 0,
             next_stream: 0,
             missed: false,
+            retired: Vec::new(),
             commands: Vec::new(),
         }
     }
@@ -192,7 +202,7 @@ impl Worker {
             }
         };
         // Sources first: no consumer and no driver may delay them.
-        shared.held.release_all();
+        shared.release_sources();
         let why = failure.as_ref().map(ToString::to_string);
         let streams = std::mem::take(&mut self.streams);
         let contained = |act: &mut dyn FnMut()| {
@@ -226,6 +236,7 @@ impl Worker {
             }
             self.obey();
             self.stage()?;
+            self.forget();
             self.collect()?;
             self.feed();
             if self.shared.mailbox.is_finished() && self.staging == 0 && self.drain() {
@@ -261,6 +272,7 @@ impl Worker {
                     let stream = self.streams.iter_mut().find(|s| s.id == id);
                     let _ = reply.send(stream.map(|s| s.encoder.adjust(&change)));
                 }
+                Command::Retire(buffer) => self.retired.push(buffer),
                 Command::Describe(id, reply) => {
                     let stream = self.streams.iter().find(|s| s.id == id);
                     let _ = reply.send(stream.map(|s| s.encoder.stream().clone()));
@@ -328,6 +340,24 @@ impl Worker {
                 self.refuse(number, error)
             }
         }
+    }
+
+    /// Has the stager give up retired buffers; one whose frame still waits is staged
+    /// first, or the stager would only take it in anew.
+    fn forget(&mut self) {
+        let Self {
+            retired,
+            stager,
+            shared,
+            ..
+        } = self;
+        retired.retain(|buffer| {
+            let waits = shared.mailbox.holds(buffer);
+            if !waits {
+                stager.retire(buffer);
+            }
+            waits
+        });
     }
 
     /// A frame that could not be staged is counted, and the next one makes good

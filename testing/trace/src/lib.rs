@@ -5,6 +5,7 @@
 //!   which rectangles changed: the workload of benches and demonstrations.
 //! * [`source`] reads Y4M, raw frames and PNG sequences behind one trait.
 //! * [`y4m_writer`] and [`damage_log`] write the workload to files and read it back.
+//! * [`recording`] is what a real display producer handed over, to be replayed.
 //! * [`contact_sheet`](mod@contact_sheet) shows source against decoded frames.
 //!
 //! ```
@@ -27,5 +28,6 @@
 pub mod contact_sheet;
 pub mod damage_log;
 pub mod desktop;
+pub mod recording;
 pub mod source;
 pub mod y4m_writer;

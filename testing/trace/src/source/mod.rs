@@ -1,5 +1,5 @@
-//! Readers of recorded frames: Y4M, raw planes, PNG sequences, and the
-//! synthetic desktop, behind one trait.
+//! Readers of recorded frames: Y4M, raw planes, PNG sequences, recordings of a
+//! display producer, and the synthetic desktop, behind one trait.
 //!
 //! Files are input from anywhere: every number is bounded before memory is
 //! reserved for it, and every refusal says what was seen and what is allowed.
@@ -7,6 +7,7 @@
 mod desktop;
 mod png_sequence;
 mod raw;
+mod recording;
 mod spec;
 mod traced;
 mod y4m;
@@ -20,6 +21,7 @@ use scanout_core::geometry::{Damage, Size};
 pub use desktop::DesktopReader;
 pub use png_sequence::PngSequence;
 pub use raw::{ParseRawLayoutError, RawLayout, RawReader};
+pub use recording::{ParseChoiceError, PictureChoice, RecordingSource, RecordingSourceError};
 pub use spec::{ParseSourceError, SourceSpec, damage_beside};
 pub use traced::TracedReader;
 pub use y4m::{Y4mChroma, Y4mError, Y4mHeader, Y4mReader, parse_header};
@@ -102,6 +104,10 @@ pub trait FrameReader: Send {
     fn fourcc(&self) -> Fourcc;
     /// The rate.
     fn fps(&self) -> FrameRate;
+    /// What is known of the source beside its name, size and rate, for people.
+    fn details(&self) -> Option<String> {
+        None
+    }
     /// The next frame, or `None` after the last. Reads the file, so it may block.
     fn next_frame(&mut self) -> Result<Option<SourceFrame<'_>>, SourceError>;
 }
@@ -180,6 +186,14 @@ pub enum SourceError {
     /// The damage beside the frames cannot be used.
     #[error(transparent)]
     Damage(#[from] DamageLogError),
+    /// A recording of a display producer makes no frames.
+    #[error("{}: {source}", path.display())]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: RecordingSourceError,
+    },
 }
 
 /// A size out of bounds.

@@ -9,8 +9,8 @@ use std::str::FromStr;
 use scanout_core::geometry::Size;
 
 use super::{
-    DesktopReader, FrameRate, FrameReader, ParseRawLayoutError, PngSequence, RawLayout, RawReader,
-    SourceError, TracedReader, Y4mReader,
+    DesktopReader, FrameRate, FrameReader, ParseChoiceError, ParseRawLayoutError, PictureChoice,
+    PngSequence, RawLayout, RawReader, RecordingSource, SourceError, TracedReader, Y4mReader,
 };
 use crate::damage_log::DamageLogReader;
 use crate::desktop::{Desktop, ParseScenarioError, Scenario};
@@ -22,6 +22,7 @@ use crate::desktop::{Desktop, ParseScenarioError, Scenario};
 /// | `desktop`, `desktop:SCENARIO` | the synthetic desktop |
 /// | `FILE.y4m` | Y4M; with the damage in `FILE.y4m.damage.jsonl` where that is there |
 /// | `raw:FILE:LAYOUT` | raw frames in a [`RawLayout`] |
+/// | `qemu-trace:FILE[:CHOICE]` | a [`recording`](crate::recording), with a [`PictureChoice`] |
 /// | a directory, `FILE.png`, a name with `%04d`, `*` or `?` | a [`PngSequence`] |
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,6 +40,13 @@ pub enum SourceSpec {
     },
     /// PNG files: directory or pattern.
     Png(PathBuf),
+    /// A recording of a display producer.
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// Which of its pictures.
+        picture: PictureChoice,
+    },
 }
 
 /// The text names no source.
@@ -48,7 +56,7 @@ pub enum ParseSourceError {
     /// None of the forms.
     #[error(
         "{0:?} is no source: write desktop[:SCENARIO], FILE.y4m, raw:FILE:LAYOUT, \
-         a directory of PNG files, or a pattern such as frame-%04d.png"
+         qemu-trace:FILE[:scanout=N|:size=WxH], a directory of PNG files, or a pattern such as frame-%04d.png"
     )]
     Form(String),
     /// An unknown scenario.
@@ -57,6 +65,9 @@ pub enum ParseSourceError {
     /// A raw layout that cannot be.
     #[error(transparent)]
     Layout(#[from] ParseRawLayoutError),
+    /// Nothing that can be chosen of a recording.
+    #[error(transparent)]
+    Choice(#[from] ParseChoiceError),
 }
 
 impl FromStr for SourceSpec {
@@ -87,6 +98,20 @@ impl FromStr for SourceSpec {
                 path: path.into(),
                 layout: layout.parse()?,
             });
+        }
+        if let Some(rest) = text.strip_prefix("qemu-trace:") {
+            let chosen = rest
+                .rsplit_once(':')
+                .filter(|(_, last)| last.starts_with("scanout=") || last.starts_with("size="));
+            let (path, picture) = match chosen {
+                Some((path, choice)) => (path, choice.parse()?),
+                None => (rest, PictureChoice::Longest),
+            };
+            if path.is_empty() {
+                return Err(ParseSourceError::Form(text.to_owned()));
+            }
+            let path = path.into();
+            return Ok(Self::Recording { path, picture });
         }
         let path = PathBuf::from(text);
         let ends = |ending: &str| {
@@ -131,6 +156,9 @@ impl SourceSpec {
             }
             Self::Raw { path, layout } => Box::new(RawReader::open(path, layout.clone(), fps)?),
             Self::Png(path) => Box::new(PngSequence::open(path, fps)?),
+            Self::Recording { path, picture } => {
+                Box::new(RecordingSource::open(path, *picture, fps)?)
+            }
         })
     }
 }
@@ -176,7 +204,31 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+        let recording = |path: &str, picture| SourceSpec::Recording {
+            path: path.into(),
+            picture,
+        };
+        for (text, path, picture) in [
+            ("qemu-trace:a", "a", PictureChoice::Longest),
+            ("qemu-trace:a:b=1", "a:b=1", PictureChoice::Longest),
+            (
+                "qemu-trace:a:b.scanrec:scanout=2",
+                "a:b.scanrec",
+                PictureChoice::Number(2),
+            ),
+            (
+                "qemu-trace:a:size=720x400",
+                "a",
+                PictureChoice::Size(Size::new(720, 400)),
+            ),
+        ] {
+            assert_eq!(read(text).unwrap(), recording(path, picture), "{text}");
+        }
         for (bad, word) in [
+            ("qemu-trace:", "qemu-trace:FILE"),
+            ("qemu-trace::scanout=1", "qemu-trace:FILE"),
+            ("qemu-trace:a:scanout=-1", "scanout=NUMBER"),
+            ("qemu-trace:a:size=9", "size=WIDTHxHEIGHT"),
             ("film.mov", "FILE.y4m"),
             ("desktop:x", "typing"),
             ("raw:a", "FOURCC"),
