@@ -140,6 +140,10 @@ impl Shared {
 
 /// What the thread is told.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "frames, which are many, go without an allocation"
+)]
 pub(super) enum Job {
     /// To convert this frame.
     Convert(Ticket, Frame),
