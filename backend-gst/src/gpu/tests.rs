@@ -3,6 +3,7 @@
 
 mod dma_bufs;
 mod elements;
+mod fences;
 mod gl;
 mod trial;
 

@@ -4,7 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 
 use scanout_core::buffer::alloc::{Canvas, Provider};
-use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, ObjectId, Orientation, Plane, View};
+use scanout_core::buffer::{
+    DmaBuf, ImportPolicy, Layout, Object, ObjectId, Orientation, Plane, View,
+};
 use scanout_core::color::ColorSpec;
 use scanout_core::convert::{self, PictureLayout};
 use scanout_core::format::{self, Fourcc};
@@ -116,22 +118,30 @@ impl Drawn {
     }
 }
 
-impl Drawn {
-    /// How many descriptors of this process are its objects'.
-    pub fn descriptors(&self) -> usize {
-        let own = |path: std::path::PathBuf| {
-            let Ok(found) = std::fs::metadata(path) else {
-                return false;
-            };
-            let id = ObjectId {
+/// How many descriptors of this process are of these objects.
+pub fn descriptors_of(ids: &[ObjectId]) -> usize {
+    let own = |path: std::path::PathBuf| {
+        std::fs::metadata(path).is_ok_and(|found| {
+            ids.contains(&ObjectId {
                 dev: found.dev(),
                 inode: found.ino(),
-            };
-            self.buffer.objects().iter().any(|object| object.id() == id)
-        };
-        let all = std::fs::read_dir("/proc/self/fd").unwrap();
-        all.filter(|entry| own(entry.as_ref().unwrap().path()))
-            .count()
+            })
+        })
+    };
+    let all = std::fs::read_dir("/proc/self/fd").unwrap();
+    all.filter(|entry| own(entry.as_ref().unwrap().path()))
+        .count()
+}
+
+impl Drawn {
+    /// What its objects are known by.
+    pub fn ids(&self) -> Vec<ObjectId> {
+        self.buffer.objects().iter().map(Object::id).collect()
+    }
+
+    /// How many descriptors of this process are its objects'.
+    pub fn descriptors(&self) -> usize {
+        descriptors_of(&self.ids())
     }
 
     /// What the core's definition of the conversion makes of the pixels as they

@@ -12,16 +12,20 @@ use super::*;
 use crate::support::drawn::{self, Drawn};
 
 /// No row of the source begins on a cache line.
-const SIZE: Size = Size::new(126, 66);
-const RGB: &[(u8, u32, u32)] = &[(0, 388, 126 * 4 + 12)];
+pub(super) const SIZE: Size = Size::new(126, 66);
+pub(super) const RGB: &[(u8, u32, u32)] = &[(0, 388, 126 * 4 + 12)];
 
 fn stager() -> GpuStager {
-    let mut strict = converter();
-    strict.any_memory = false;
-    GpuStager::new(&StageConfig::new(SIZE), stand_in::offer(), &strict, 0).unwrap()
+    stager_of(&StageConfig::new(SIZE))
 }
 
-fn each_provider(check: impl Fn(&Provider)) {
+pub(super) fn stager_of(config: &StageConfig) -> GpuStager {
+    let mut strict = converter();
+    strict.any_memory = false;
+    GpuStager::new(config, stand_in::offer(), &strict, 0).unwrap()
+}
+
+pub(super) fn each_provider(check: impl Fn(&Provider)) {
     if !ready() {
         return;
     }
@@ -31,7 +35,7 @@ fn each_provider(check: impl Fn(&Provider)) {
     }
 }
 
-fn of(drawn: &Drawn, number: u64) -> Frame {
+pub(super) fn of(drawn: &Drawn, number: u64) -> Frame {
     let mut frame = frame(number, drawn.buffer.clone());
     frame.damage = Damage::full(SIZE);
     // By the fences in the dma-buf.
@@ -47,7 +51,7 @@ fn defined(drawn: &Drawn) -> Vec<u8> {
 }
 
 #[track_caller]
-fn assert_near(picture: &Picture, drawn: &Drawn, what: &str) {
+pub(super) fn assert_near(picture: &Picture, drawn: &Drawn, what: &str) {
     let seen = nv12_of(picture, SIZE);
     let luma = (SIZE.width * SIZE.height) as usize;
     let expected = defined(drawn);
@@ -96,7 +100,7 @@ fn planes_in_one_dma_buf_and_in_two_become_the_picture_unchanged() {
 }
 
 #[test]
-fn buffers_that_go_round_leave_no_descriptor_behind() {
+fn buffers_that_go_round_leave_no_descriptor_behind_and_retired_ones_go_at_once() {
     each_provider(|provider| {
         let layout = drawn::layout(Fourcc::XRGB8888, SIZE, RGB);
         let ring: Vec<Drawn> = (0..3)
@@ -119,12 +123,17 @@ fn buffers_that_go_round_leave_no_descriptor_behind() {
         }
         // One for GStreamer's memory of each.
         assert_eq!(seen, own + ring.len(), "{provider}");
+        // On the stager's thread, and pipelines are taken down by one of their own.
+        let falls_to = |expected: usize| {
+            let deadline = Instant::now() + support::LIMIT;
+            while count(&ring) > expected {
+                assert!(Instant::now() < deadline, "{provider}: {}", count(&ring));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        stager.retire(ring[0].buffer.key());
+        falls_to(seen - 1);
         drop((encoder, stager));
-        // Pipelines are taken down by a thread of their own.
-        let deadline = Instant::now() + support::LIMIT;
-        while count(&ring) > own {
-            assert!(Instant::now() < deadline, "{provider}: {}", count(&ring));
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        falls_to(own);
     });
 }

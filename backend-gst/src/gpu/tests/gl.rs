@@ -138,7 +138,7 @@ fn opengl_sees_in_our_dma_bufs_what_was_drawn() {
     }
     let elements = ["glupload", "glcolorconvert", "gldownload"];
     let have = |name: &&str| gstreamer::ElementFactory::find(name).is_some();
-    let able = Form::here() == Form::DmaDrm && elements.iter().all(|name| have(&name));
+    let able = Form::here() == Form::DmaDrm && elements.iter().all(have);
     if machine::or_skip("GStreamer 1.24 with OpenGL", able.then_some(())).is_none() {
         return;
     }

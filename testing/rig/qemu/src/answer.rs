@@ -7,8 +7,12 @@ use zbus::message::{Flags, Header};
 use zbus::zvariant::Value;
 use zbus::{Connection, Message};
 
-use crate::call::{LISTENER, LISTENER_DMABUF2, LISTENER_MAP};
+use crate::call::{LISTENER, LISTENER_DMABUF2, LISTENER_MAP, Request, decode, is_call};
 use crate::within::within;
+
+/// How long sending an answer may take. Answers are small and QEMU's end of the socket
+/// holds hundreds of them: one that does not fit says that QEMU hangs.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// What QEMU may send beyond [`LISTENER`].
 const INTERFACES: [&str; 2] = [LISTENER_MAP, LISTENER_DMABUF2];
@@ -36,6 +40,22 @@ impl<'a> Answers<'a> {
         Self { connection, limit }
     }
 
+    /// Answers what every peer may ask of any other; `None` for all else.
+    pub(crate) fn housekeeping(&self, message: &Message) -> Option<Result<(), Unanswered>> {
+        let header = message.header();
+        let interface = header.interface()?.as_str();
+        if !is_call(message) || !interface.starts_with("org.freedesktop.DBus.") {
+            return None;
+        }
+        Some(match decode(message) {
+            Ok(Request::Property(interface, name)) => self.property(&header, &interface, &name),
+            Ok(Request::Properties(interface)) => self.properties(&header, &interface),
+            Ok(Request::Introspect) => self.introspection(&header),
+            Ok(Request::Ping | Request::Display(_)) => self.done(&header),
+            Err(bad) => self.error(&header, bad.dbus_name(), &bad.to_string()),
+        })
+    }
+
     /// "Done."
     pub(crate) fn done(&self, call: &Header<'_>) -> Result<(), Unanswered> {
         self.send(
@@ -54,12 +74,7 @@ impl<'a> Answers<'a> {
         self.send(call, message)
     }
 
-    pub(crate) fn property(
-        &self,
-        call: &Header<'_>,
-        interface: &str,
-        name: &str,
-    ) -> Result<(), Unanswered> {
+    fn property(&self, call: &Header<'_>, interface: &str, name: &str) -> Result<(), Unanswered> {
         if (interface, name) != (LISTENER, "Interfaces") {
             let text = format!("{interface} has no property {name}");
             return self.error(call, "org.freedesktop.DBus.Error.UnknownProperty", &text);
@@ -69,7 +84,7 @@ impl<'a> Answers<'a> {
         self.send(call, message)
     }
 
-    pub(crate) fn properties(&self, call: &Header<'_>, interface: &str) -> Result<(), Unanswered> {
+    fn properties(&self, call: &Header<'_>, interface: &str) -> Result<(), Unanswered> {
         let mut all = HashMap::new();
         if interface == LISTENER {
             all.insert("Interfaces", Value::from(INTERFACES.to_vec()));
@@ -80,7 +95,7 @@ impl<'a> Answers<'a> {
         )
     }
 
-    pub(crate) fn introspection(&self, call: &Header<'_>) -> Result<(), Unanswered> {
+    fn introspection(&self, call: &Header<'_>) -> Result<(), Unanswered> {
         let message = Message::method_return(call).and_then(|b| b.build(&INTROSPECTION));
         self.send(call, message)
     }

@@ -1,5 +1,7 @@
 //! The connection that QEMU calls us on: a thread that takes messages off the socket,
-//! notes when each came, and hands them on in order.
+//! notes when each came, and hands them on in order. What is not about the display, the
+//! question which interfaces we know before all, it answers itself: whoever registers
+//! the listener may wait for that before he says that it is registered.
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -11,6 +13,7 @@ use futures_lite::StreamExt;
 use zbus::connection::Builder;
 use zbus::{Connection, Message};
 
+use crate::answer::{ANSWER_LIMIT, Answers};
 use crate::within::within;
 
 /// Messages that may wait for us: QEMU sends one call per damaged rectangle, of which
@@ -146,12 +149,16 @@ fn take_in(
     if ready.send(Ok(Connection::from(&stream))).is_err() {
         return;
     }
-    async_io::block_on(async {
-        while let Some(Ok(message)) = stream.next().await {
-            let at = Instant::now();
-            if arrivals.send(Arrival { at, message }).is_err() {
-                break;
-            }
+    let connection = Connection::from(&stream);
+    let answers = Answers::new(&connection, ANSWER_LIMIT);
+    while let Some(Ok(message)) = async_io::block_on(stream.next()) {
+        let at = Instant::now();
+        let handed_on = match answers.housekeeping(&message) {
+            Some(answered) => answered.is_ok(),
+            None => arrivals.send(Arrival { at, message }).is_ok(),
+        };
+        if !handed_on {
+            break;
         }
-    });
+    }
 }

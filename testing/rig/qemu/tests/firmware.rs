@@ -1,0 +1,151 @@
+//! An unmodified QEMU and nothing else: the text screen of its firmware. Needs QEMU, a
+//! D-Bus daemon and a render node.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use scanout_core::buffer::Orientation;
+use scanout_core::geometry::{Rect, Size};
+use scanout_rig::machine;
+use scanout_trace::recording::{Delivery, End, EventKind, Player, RecordingReader};
+
+fn tree() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+/// A program of that name, on the PATH.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+/// The red, green and blue bytes of a PNG file.
+fn png(path: &Path) -> (Size, Vec<u8>) {
+    let mut reader = png::Decoder::new(BufReader::new(File::open(path).unwrap()))
+        .read_info()
+        .unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!(info.color_type, png::ColorType::Rgb);
+    pixels.truncate(info.buffer_size());
+    (Size::new(info.width, info.height), pixels)
+}
+
+/// What a player shows of a buffer of XRGB8888, as red, green and blue bytes.
+fn shown(player: &Player) -> (Size, Vec<u8>) {
+    let scanout = player.scanout().expect("something is shown");
+    assert_eq!(scanout.view.orientation, Orientation::TopDown);
+    let (content, plane) = (scanout.view.content, scanout.layout.planes[0]);
+    let bytes = player.object(plane.object).unwrap();
+    let mut pixels = Vec::new();
+    for y in content.y..content.bottom() {
+        let row = (plane.offset + y * plane.stride + content.x * 4) as usize;
+        for pixel in bytes[row..row + content.width as usize * 4].chunks_exact(4) {
+            pixels.extend([pixel[2], pixel[1], pixel[0]]);
+        }
+    }
+    (content.size(), pixels)
+}
+
+#[test]
+fn stock_qemu_is_recorded_as_it_was_shown() {
+    let tools = ["qemu-system-x86_64", "dbus-daemon"].map(program);
+    let nodes = machine::nodes("renderD");
+    let found = (tools.iter().all(Option::is_some) && !nodes.is_empty()).then_some(());
+    if machine::or_skip("QEMU with D-Bus and a render node", found).is_none() {
+        return;
+    }
+    // Below the tree, where the rig keeps it: to be looked at when this fails.
+    let folder = tree().join("target/qemu-firmware");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (recording, last) = (folder.join("firmware.scanrec"), folder.join("last.png"));
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
+    let output = Command::new(tree().join("testing/rig/qemu/record"))
+        .env("SCANOUT_RIG", "1")
+        .args(["--guest", "firmware", "--seconds", "12", "--recorder"])
+        .arg(env!("CARGO_BIN_EXE_qemu-recorder"))
+        .arg(&recording)
+        .args(["--", "--last-frame"])
+        .arg(&last)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    println!("{said}");
+    assert_eq!(descriptors(), before);
+
+    let mut reader = RecordingReader::new(BufReader::new(File::open(&recording).unwrap())).unwrap();
+    assert!(
+        reader.producer().starts_with("QEMU 1"),
+        "{}",
+        reader.producer()
+    );
+    let mut player = Player::new();
+    let (mut scanouts, mut small, mut updates) = (0, 0, 0);
+    while let Some(event) = reader.next_event().unwrap() {
+        player.apply(&event).unwrap();
+        match event.kind {
+            EventKind::Scanout(scanout) => {
+                assert_eq!(scanout.delivery, Delivery::DmaBuf);
+                // The kernel knows who made it, so it was a dma-buf indeed.
+                assert!(scanout.objects[0].exporter.is_some());
+                scanouts += 1;
+            }
+            EventKind::Update(update) => {
+                let whole = Rect::of(player.scanout().unwrap().view.content.size());
+                assert!(whole.contains(update.rect), "{}", update.rect);
+                assert!(event.reply.is_some());
+                updates += 1;
+                small += u32::from(update.rect.area() * 4 < whole.area());
+            }
+            _ => {}
+        }
+    }
+    assert!(
+        matches!(reader.end(), Some(End::Finished { .. })),
+        "{:?}",
+        reader.end()
+    );
+    assert!(scanouts >= 1, "no dma-buf was imported");
+    assert!(updates >= 10, "{updates} updates in 12 s");
+    assert!(
+        small * 2 > updates,
+        "{small} of {updates} updates are less than a quarter of the picture"
+    );
+
+    // What the damage said, added up, is what the buffer holds.
+    let (size, replayed) = shown(&player);
+    let (last_size, read_anew) = png(&last);
+    assert_eq!(size, last_size);
+    let differ = replayed
+        .chunks(3)
+        .zip(read_anew.chunks(3))
+        .filter(|(a, b)| a != b)
+        .count();
+    // The text cursor may have been drawn between the last update and the last look.
+    assert!(differ <= 9 * 16, "{differ} pixels of {size} differ");
+    let colours: BTreeSet<&[u8]> = replayed.chunks(3).collect();
+    assert!(colours.len() > 1, "all pixels are {colours:?}");
+    let lit = replayed
+        .chunks(3)
+        .filter(|pixel| pixel.iter().any(|c| *c > 0x80))
+        .count();
+    assert!(lit > 1000, "{lit} pixels of text");
+
+    let answered = said
+        .lines()
+        .find(|line| line.contains(" answered, "))
+        .expect("statistics");
+    let counts: Vec<u64> = answered
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|n| n.parse().ok())
+        .collect();
+    assert_eq!(counts.first(), counts.get(1), "{answered}");
+    assert_eq!(counts.get(2), Some(&0), "{answered}: {said}");
+}
