@@ -2,6 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use scanout_core::buffer::BufferKey;
 use scanout_core::encoder::{
     Encoder, EncoderConfig, Frame, OpenError, StageConfig, StageError, StageEvent, Stager, Ticket,
 };
@@ -61,6 +62,10 @@ impl Stager for CpuStager {
 
     fn poll(&mut self) -> Result<Option<StageEvent>, StageError> {
         self.staging.poll()
+    }
+
+    fn retire(&mut self, buffer: &BufferKey) {
+        self.staging.retire(buffer);
     }
 
     fn encoder(&self, config: &EncoderConfig) -> Result<Box<dyn Encoder>, OpenError> {

@@ -263,6 +263,66 @@ fn the_watchdog_works_while_the_session_is_stuck_in_a_driver() {
 }
 
 #[test]
+fn the_frame_behind_a_stuck_one_is_let_go_and_staged_later() {
+    let mut config = SessionConfig::live();
+    config.hold_limit = Duration::from_millis(30);
+    let rig = Rig::new(config);
+    let (_, kept) = rig.stream();
+    rig.control.stage_blocks_ms.store(300, Ordering::SeqCst);
+    let started = Instant::now();
+    rig.full();
+    until("stuck", || rig.released.sorted() == [0]);
+    rig.control.stage_blocks_ms.store(0, Ordering::SeqCst);
+    rig.full();
+    until("behind it", || rig.released.sorted() == [0, 1]);
+    assert!(started.elapsed() < Duration::from_millis(300));
+    assert_eq!(rig.session.stats().frames.let_go, 2);
+    until("coded", || kept.numbers() == [0, 1]);
+    assert_eq!(
+        rig.session.stats().times.hold.count,
+        0,
+        "neither was held to the end"
+    );
+    rig.session.finish(Duration::MAX).unwrap();
+    assert_eq!(rig.released.sorted(), [0, 1]);
+}
+
+/// Its producer has agreed to wait, and may use the memory again once it is told.
+#[test]
+fn where_every_frame_counts_a_frame_that_waits_is_not_let_go() {
+    let mut config = SessionConfig::every_frame();
+    config.hold_limit = Duration::from_millis(20);
+    let rig = Rig::new(config);
+    let (_, kept) = rig.stream();
+    rig.control.encode_stalls.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        rig.full();
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(rig.released.sorted(), [0, 1], "the third waits");
+    rig.control.unstall();
+    rig.session.finish(LIMIT).unwrap();
+    assert_eq!(rig.released.sorted(), [0, 1, 2]);
+    assert_eq!(kept.numbers(), [0, 1, 2]);
+}
+
+#[test]
+fn a_dropped_session_gives_back_the_frame_that_waits_while_the_driver_is_stuck() {
+    let mut config = SessionConfig::live();
+    config.hold_limit = LIMIT;
+    let rig = Rig::new(config);
+    rig.control.stage_blocks_ms.store(3000, Ordering::SeqCst);
+    rig.full();
+    std::thread::sleep(Duration::from_millis(50));
+    rig.full();
+    let Rig {
+        session, released, ..
+    } = rig;
+    drop(session);
+    assert_eq!(released.sorted(), [0, 1]);
+}
+
+#[test]
 fn a_frame_that_cannot_be_staged_is_released_and_the_session_goes_on() {
     let rig = Rig::new(SessionConfig::live());
     let (_, kept) = rig.stream();

@@ -23,7 +23,7 @@ pub(crate) use converter::Converter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, mpsc};
 
-use scanout_core::buffer::SourceBuffer;
+use scanout_core::buffer::{BufferKey, SourceBuffer};
 use scanout_core::convert::{PictureFormat, PictureLayout};
 use scanout_core::encoder::{
     Chroma, Encoder, EncoderConfig, Frame, OpenError, PathClass, StageConfig, StageError,
@@ -33,7 +33,7 @@ use scanout_core::encoder::{
 use crate::encoder::{GstEncoder, Input, Memory};
 use crate::offer::Offer;
 use crate::pipeline::Around;
-use thread::{Converting, Shared};
+use thread::{Converting, Job, Shared};
 
 /// A picture in whatever memory the converter's output lies in.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Unfit {
 #[derive(Debug)]
 pub(crate) struct GpuStager {
     shared: Arc<Shared>,
-    jobs: mpsc::Sender<(Ticket, Frame)>,
+    jobs: mpsc::Sender<Job>,
     layout: PictureLayout,
     config: StageConfig,
     offer: Offer,
@@ -180,7 +180,7 @@ impl Stager for GpuStager {
         self.shared.claim()?;
         let ticket = Ticket(self.next);
         self.next += 1;
-        if self.jobs.send((ticket, frame)).is_err() {
+        if self.jobs.send(Job::Convert(ticket, frame)).is_err() {
             return Err(StageError::Ended {
                 reason: "the converter's thread is gone".to_owned(),
             });
@@ -190,6 +190,11 @@ impl Stager for GpuStager {
 
     fn poll(&mut self) -> Result<Option<StageEvent>, StageError> {
         self.shared.poll()
+    }
+
+    fn retire(&mut self, buffer: &BufferKey) {
+        // Where the thread is gone, so is what it kept.
+        let _ = self.jobs.send(Job::Retire(buffer.clone()));
     }
 
     fn encoder(&self, config: &EncoderConfig) -> Result<Box<dyn Encoder>, OpenError> {

@@ -2,7 +2,7 @@
 
 use gstreamer_allocators::DmaBufAllocator;
 use gstreamer_video as video;
-use scanout_core::buffer::{CacheBudget, DmaBuf, ImportCache, Layout};
+use scanout_core::buffer::{BufferKey, CacheBudget, DmaBuf, ImportCache, Layout};
 use scanout_core::color::ColorSpec;
 use scanout_core::encoder::{Codec, StageError};
 use scanout_core::format::{self, Family, FormatInfo, Modifier};
@@ -121,6 +121,11 @@ impl Imports {
             allocator: DmaBufAllocator::new(),
             cache: ImportCache::new(CacheBudget::default()),
         }
+    }
+
+    /// Gives up the memories of a buffer, and with them what converters keep there.
+    pub(super) fn retire(&mut self, buffer: &BufferKey) {
+        self.cache.retire(buffer);
     }
 
     /// `buffer` as a GStreamer buffer: one memory per object, and the planes

@@ -1,6 +1,12 @@
 //! The whole path with `videoflip ! videoconvert` in the place of vapostproc,
 //! and memfds in the place of dma-bufs: wrapped, described and shared the same.
 
+mod dma_bufs;
+mod elements;
+mod fences;
+mod gl;
+mod trial;
+
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -84,8 +90,12 @@ fn frame(number: u64, buffer: DmaBuf) -> Frame {
 
 /// Both planes of a picture of either kind, without padding.
 fn nv12(picture: &Picture) -> Vec<u8> {
-    let rows = [SIZE.height as usize, SIZE.height as usize / 2];
-    let width = SIZE.width as usize;
+    nv12_of(picture, SIZE)
+}
+
+fn nv12_of(picture: &Picture, size: Size) -> Vec<u8> {
+    let rows = [size.height as usize, size.height as usize / 2];
+    let width = size.width as usize;
     let mut out = Vec::new();
     if let Some(host) = picture.surface::<HostSurface>() {
         for (plane, rows) in host.layout().planes().iter().zip(rows) {
@@ -102,7 +112,7 @@ fn nv12(picture: &Picture) -> Vec<u8> {
         .buffer
         .as_ref()
         .unwrap();
-    let info = video::VideoInfo::builder(video::VideoFormat::Nv12, SIZE.width, SIZE.height)
+    let info = video::VideoInfo::builder(video::VideoFormat::Nv12, size.width, size.height)
         .build()
         .unwrap();
     let map = video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).unwrap();

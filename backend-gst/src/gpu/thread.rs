@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use scanout_core::buffer::{Layout, Orientation, SourceBuffer, wait_acquired};
+use scanout_core::buffer::{BufferKey, Layout, Orientation, SourceBuffer, wait_acquired};
 use scanout_core::color::ColorSpec;
 use scanout_core::convert::PictureLayout;
 use scanout_core::encoder::{
@@ -138,17 +138,37 @@ impl Shared {
     }
 }
 
+/// What the thread is told.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "frames, which are many, go without an allocation"
+)]
+pub(super) enum Job {
+    /// To convert this frame.
+    Convert(Ticket, Frame),
+    /// To give up what is kept of this buffer.
+    Retire(BufferKey),
+}
+
 /// Starts the thread, which ends when the stager is gone. It is not waited for:
 /// no call into a driver is bounded.
 pub(super) fn start(
     shared: Arc<Shared>,
     mut converting: Converting,
-) -> Result<mpsc::Sender<(Ticket, Frame)>, OpenError> {
-    let (sender, jobs) = mpsc::channel::<(Ticket, Frame)>();
+) -> Result<mpsc::Sender<Job>, OpenError> {
+    let (sender, jobs) = mpsc::channel::<Job>();
     std::thread::Builder::new()
         .name("scanout-gst-gpu".to_owned())
         .spawn(move || {
-            while let Ok((ticket, frame)) = jobs.recv() {
+            while let Ok(job) = jobs.recv() {
+                let (ticket, frame) = match job {
+                    Job::Convert(ticket, frame) => (ticket, frame),
+                    Job::Retire(buffer) => {
+                        converting.imports.retire(&buffer);
+                        continue;
+                    }
+                };
                 let outcome = catch_unwind(AssertUnwindSafe(|| converting.convert(&frame)));
                 let outcome = outcome.unwrap_or_else(|_| {
                     Err(StageError::Ended {

@@ -2,6 +2,8 @@
 //! ffmpeg as the judge of what comes out.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod drawn;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use scanout_core::buffer::{Layout, MemoryImage, SourceBuffer};
-use scanout_core::convert::PictureLayout;
+use scanout_core::convert::{PictureFormat, PictureLayout};
 use scanout_core::encoder::{
     Backend, Codec, EncodeError, Encoder, EncoderConfig, Frame, HostSurface, Packet, Picture,
     PictureRequest, StageConfig, StageEvent, Stager,
@@ -190,7 +192,11 @@ pub fn drain(encoder: &mut dyn Encoder) {
 /// The samples of a picture, cropped to `size`, planes one after the other.
 pub fn samples(picture: &Picture, size: Size) -> Vec<u8> {
     let surface = picture.surface::<HostSurface>().unwrap();
-    let layout: &PictureLayout = surface.layout();
+    samples_of(surface.layout(), surface.bytes(), size)
+}
+
+/// The same of the bytes of a picture.
+pub fn samples_of(layout: &PictureLayout, bytes: &[u8], size: Size) -> Vec<u8> {
     let mut out = Vec::new();
     for (index, plane) in layout.planes().iter().enumerate() {
         let sub = if index > 0 && layout.format().is_subsampled() {
@@ -199,9 +205,12 @@ pub fn samples(picture: &Picture, size: Size) -> Vec<u8> {
             1
         };
         let (width, height) = (size.width.div_ceil(sub), size.height.div_ceil(sub));
+        // Cb and Cr in turn.
+        let pair = index > 0 && layout.format() == PictureFormat::Nv12;
+        let row = width as usize * if pair { 2 } else { 1 };
         for y in 0..height as usize {
             let start = plane.offset + y * plane.stride;
-            out.extend_from_slice(&surface.bytes()[start..start + width as usize]);
+            out.extend_from_slice(&bytes[start..start + row]);
         }
     }
     out

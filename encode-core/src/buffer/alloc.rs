@@ -14,7 +14,7 @@ use super::sys;
 
 /// Memory could not be had.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} on {device} for {bytes} bytes failed: {errno}{}", hint(*.errno))]
+#[error("{call} on {device} for {bytes} bytes failed: {errno}{}", hint(.call, *.errno))]
 pub struct AllocError {
     /// The device, or `memfd`.
     pub device: PathBuf,
@@ -26,8 +26,14 @@ pub struct AllocError {
     pub errno: Errno,
 }
 
-fn hint(errno: Errno) -> &'static str {
+const CREATE_DUMB: &str = "DRM_IOCTL_MODE_CREATE_DUMB";
+
+fn hint(call: &str, errno: Errno) -> &'static str {
     match errno {
+        // The kernel's answer on nodes that are for rendering only.
+        Errno::ACCESS if call == CREATE_DUMB => {
+            " (render nodes make no dumb buffers, name the /dev/dri/cardN of that device)"
+        }
         Errno::NOENT | Errno::NODEV => " (this machine has no such device)",
         Errno::ACCESS | Errno::PERM => " (this user may not open it)",
         _ => "",
@@ -193,16 +199,11 @@ fn dumb(node: &Path, bytes: u64) -> Result<Allocation, AllocError> {
     let device = open(node, bytes)?;
     let height = u32::try_from(bytes.max(1).div_ceil(u64::from(WIDTH) * u64::from(BPP / 8)))
         .map_err(|_| Errno::FBIG)
-        .map_err(failed(node, "DRM_IOCTL_MODE_CREATE_DUMB", bytes))?;
-    let buffer = sys::dumb(device.as_fd(), WIDTH, height, BPP).map_err(failed(
-        node,
-        "DRM_IOCTL_MODE_CREATE_DUMB",
-        bytes,
-    ))?;
+        .map_err(failed(node, CREATE_DUMB, bytes))?;
+    let buffer =
+        sys::dumb(device.as_fd(), WIDTH, height, BPP).map_err(failed(node, CREATE_DUMB, bytes))?;
     if buffer.size < bytes {
-        return Err(failed(node, "DRM_IOCTL_MODE_CREATE_DUMB", bytes)(
-            Errno::NOSPC,
-        ));
+        return Err(failed(node, CREATE_DUMB, bytes)(Errno::NOSPC));
     }
     Ok(Allocation {
         fd: buffer.fd,
@@ -248,6 +249,17 @@ impl AsFd for Allocation {
 }
 
 /// An allocation to draw into.
+///
+/// # Drawing while somebody reads
+///
+/// A canvas plays the producer, and as any producer's its bytes may lie under a
+/// [`CpuRead`](super::CpuRead) of this same process. Neither type keeps the other from its
+/// access: the two go through maps of their own at different addresses, as if the producer
+/// were another process, and the rules that [`CpuReader`](super::CpuReader) gives for
+/// that hold here too. Drawing at such a time is a data race whose effect is that the reader
+/// sees some old and some new pixels. Draw between a frame's
+/// [`Release`](crate::sync::Release) and the next frame, as every producer has to; only
+/// tests of what happens otherwise have a reason to do otherwise.
 #[derive(Debug)]
 pub struct Canvas {
     map: sys::MapMut,
@@ -256,23 +268,59 @@ pub struct Canvas {
 
 impl Canvas {
     /// Runs `draw` on the bytes, bracketed by the ioctls that make a dma-buf coherent.
+    ///
+    /// The first of them waits, without a limit, for every fence in the dma-buf: of those
+    /// who write and of those who read.
     pub fn draw<R>(&mut self, draw: impl FnOnce(&mut [u8]) -> R) -> Result<R, AllocError> {
         if !self.allocation.dma_buf {
             return Ok(draw(self.map.bytes_mut()));
         }
         let size = self.allocation.size;
-        let sync = |fd, end| {
-            sys::sync_write(fd, end).map_err(failed("the dma-buf", "DMA_BUF_IOCTL_SYNC", size))
+        let refused = failed("the dma-buf", "DMA_BUF_IOCTL_SYNC", size);
+        let writing = Writing::begin(self.allocation.fd.as_fd());
+        let writing = match writing {
+            Ok(writing) => writing,
+            Err(errno) => return Err(refused(errno)),
         };
-        sync(self.allocation.fd.as_fd(), false)?;
         let drawn = draw(self.map.bytes_mut());
-        sync(self.allocation.fd.as_fd(), true)?;
+        writing.end().map_err(refused)?;
         Ok(drawn)
     }
 
     /// The memory drawn into.
     pub fn allocation(&self) -> &Allocation {
         &self.allocation
+    }
+}
+
+/// The CPU's access for writing, ended even where the drawing panics.
+struct Writing<'a> {
+    dma_buf: Option<BorrowedFd<'a>>,
+}
+
+impl<'a> Writing<'a> {
+    fn begin(dma_buf: BorrowedFd<'a>) -> Result<Self, Errno> {
+        sys::sync_write(dma_buf, false)?;
+        Ok(Self {
+            dma_buf: Some(dma_buf),
+        })
+    }
+
+    fn end(mut self) -> Result<(), Errno> {
+        match self.dma_buf.take() {
+            Some(dma_buf) => sys::sync_write(dma_buf, true),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if let Some(dma_buf) = self.dma_buf
+            && let Err(errno) = sys::sync_write(dma_buf, true)
+        {
+            tracing::warn!(%errno, "could not end the CPU's drawing into a dma-buf");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fences that the kernel keeps in dma-bufs.
 
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -34,19 +34,30 @@ fn export(object: &Object) -> Result<Option<SyncFile>, SyncError> {
 }
 
 /// Blocks until nobody writes to `buffer` any more, as far as the kernel knows, for at
-/// most `limit` per object. A memfd has no fences and is readable at once.
+/// most `limit`, however many objects it has. A memfd has no fences and is readable at once.
+///
+/// [`SyncError::Failed`] where a write that was waited for failed. What failed before the
+/// call is not told: the kernel forgets a buffer's fences once they have signalled, and so
+/// does poll, which older kernels are asked by, with any failure.
 pub fn wait_readable(buffer: &DmaBuf, limit: Duration) -> Result<(), SyncError> {
+    let start = Instant::now();
     for object in dma_bufs(buffer) {
-        match export(object)? {
-            Some(fence) => fence.wait(limit)?,
+        let left = limit.saturating_sub(start.elapsed());
+        let waited = match export(object)? {
+            Some(fence) => fence.wait(left),
             // poll(POLLIN) waits for the same writers, on any kernel.
-            None => poll_readable(object.as_fd(), limit)?,
-        }
+            None => poll_readable(object.as_fd(), left),
+        };
+        waited.map_err(|error| match error {
+            // What was left is nobody's setting.
+            SyncError::TimedOut { .. } => SyncError::TimedOut { limit },
+            error => error,
+        })?;
     }
     Ok(())
 }
 
-/// Blocks until `source` may be read as `acquire` says, for at most `limit` per fence.
+/// Blocks until `source` may be read as `acquire` says, for at most `limit`.
 pub fn wait_acquired(
     source: &SourceBuffer,
     acquire: &Acquire,

@@ -207,7 +207,7 @@ impl CpuReader {
         }
     }
 
-    /// Waits for the writes that the kernel tracks, for at most `limit` per object, and
+    /// Waits for the writes that the kernel tracks, for at most `limit`, and
     /// begins reading. Explicit fences are waited for before, by
     /// [`wait_acquired`](super::wait_acquired).
     ///

@@ -7,7 +7,7 @@ use super::{
     Adjustment, Applied, BackendError, Capabilities, Device, EncodeError, EncoderConfig, Frame,
     OpenError, Packet, Picture, PictureId, StageConfig, StageError, StreamInfo, Ticket,
 };
-use crate::buffer::DmaBuf;
+use crate::buffer::{BufferKey, DmaBuf};
 use crate::geometry::Damage;
 use crate::sync::SyncFile;
 
@@ -64,6 +64,14 @@ pub trait Stager: Send {
 
     /// The next event, or `None` when there is none yet. Never waits.
     fn poll(&mut self) -> Result<Option<StageEvent>, StageError>;
+
+    /// Gives up what is kept of a buffer from frame to frame (an import, a map), because
+    /// its scanout was replaced or disabled: the kernel does not tell when a producer
+    /// closes a buffer, whose memory stays as long as somebody keeps it. Frames of it that
+    /// were submitted before are staged all the same. Never waits.
+    ///
+    /// What is not retired goes when the budget of the stager's cache needs the place.
+    fn retire(&mut self, _buffer: &BufferKey) {}
 
     /// Opens an encoder for this stager's pictures. May take as long as the
     /// driver takes to start.

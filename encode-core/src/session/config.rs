@@ -21,7 +21,9 @@ pub struct SessionConfig {
     /// What happens to a frame that comes while another waits.
     pub delivery: Delivery,
     /// A source is let go after this time even where staging does not come
-    /// back. 250 ms: long for a conversion, short for a guest that waits.
+    /// back, and with [`Delivery::Newest`] even where staging has not begun
+    /// because the frame before does not come back. 250 ms: long for a
+    /// conversion, short for a guest that waits.
     pub hold_limit: Duration,
     /// An encoder that delivers nothing for so long has failed. 5 s: a software
     /// encoder at its slowest setting and largest picture stays below.

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::mailbox::Mailbox;
 use super::stats::Stats;
 use crate::encoder::Ticket;
 use crate::sync::{Release, SyncFile};
@@ -68,7 +69,7 @@ impl Held {
 
     /// Keeps `release` until it is completed here or by the watchdog. Comes
     /// before the call into the stager: that is what may not come back.
-    pub(super) fn insert(&self, received: Instant, release: Release) -> Place {
+    pub(super) fn insert(&self, received: Instant, release: Option<Release>) -> Place {
         let mut state = self.lock();
         let place = Place(state.next);
         state.next += 1;
@@ -76,8 +77,8 @@ impl Held {
             place,
             ticket: None,
             received,
-            deadline: Instant::now() + self.limit,
-            release: Some(release),
+            deadline: super::deadline(self.limit),
+            release,
         });
         if state.idle {
             self.changed.notify_one();
@@ -124,14 +125,22 @@ impl Held {
         }
     }
 
+    /// A source waits in the mailbox: the watchdog may have to wake for it.
+    pub(super) fn poke(&self) {
+        if self.lock().idle {
+            self.changed.notify_one();
+        }
+    }
+
     /// Ends [`Held::watch`].
     pub(super) fn end(&self) {
         self.lock().ended = true;
         self.changed.notify_all();
     }
 
-    /// The watchdog: lets go of what is held beyond the limit, until [`Held::end`].
-    pub(super) fn watch(&self, stats: &Stats) {
+    /// The watchdog: lets go of what is held beyond the limit, being read or waiting in
+    /// `mailbox`, until [`Held::end`].
+    pub(super) fn watch(&self, mailbox: &Mailbox, stats: &Stats) {
         let mut state = self.lock();
         while !state.ended {
             let now = Instant::now();
@@ -148,11 +157,24 @@ impl Held {
                 state = self.lock();
                 continue;
             }
+            let waiting = mailbox.since();
+            if waiting.is_some_and(|since| now.saturating_duration_since(since) >= self.limit) {
+                drop(state);
+                // Another may have taken its place, or the stager has it, by now.
+                if let Some(release) = mailbox.overdue(now, self.limit) {
+                    tracing::warn!(limit = ?self.limit, "source let go before it was staged");
+                    stats.let_go();
+                    let_go(Some(release));
+                }
+                state = self.lock();
+                continue;
+            }
             let next = state
                 .sources
                 .iter()
                 .filter(|s| s.release.is_some())
                 .map(|s| s.deadline)
+                .chain(waiting.and_then(|since| since.checked_add(self.limit)))
                 .min();
             state.idle = next.is_none();
             state = match next {

@@ -1,17 +1,23 @@
 //! Where the newest frame waits for the stager.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::config::Delivery;
 use super::error::SubmitError;
 use super::stats::Stats;
+use crate::buffer::BufferKey;
 use crate::encoder::Frame;
 use crate::sync::{EventFd, Release};
 
+/// A frame, and the guard of its source unless the watchdog has let go of that.
+pub(super) type Waiting = (Frame, Option<Release>);
+
 #[derive(Debug, Default)]
 struct State {
-    waiting: Option<(Frame, Release)>,
+    waiting: Option<Waiting>,
+    /// Since when the source of a live producer waits, which may wait for it in turn.
+    since: Option<Instant>,
     closed: bool,
 }
 
@@ -46,7 +52,7 @@ impl Mailbox {
     ) -> Result<(), SubmitError> {
         let mut state = self.lock();
         if let Delivery::Every { limit } = *delivery {
-            let deadline = Instant::now() + limit;
+            let deadline = super::deadline(limit);
             while state.waiting.is_some() && !state.closed {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -69,7 +75,9 @@ impl Mailbox {
         if let Some((older, _)) = &replaced {
             frame.damage.unite(&older.damage);
         }
-        state.waiting = Some((frame, release));
+        state.waiting = Some((frame, Some(release)));
+        // Where every frame counts, the producer has agreed to wait for it.
+        state.since = matches!(delivery, Delivery::Newest).then(Instant::now);
         drop(state);
         stats.submitted(replaced.is_some());
         self.event.signal();
@@ -80,12 +88,38 @@ impl Mailbox {
     }
 
     /// The frame that waits. Its place is free from here on.
-    pub(super) fn take(&self) -> Option<(Frame, Release)> {
-        let taken = self.lock().waiting.take();
+    pub(super) fn take(&self) -> Option<Waiting> {
+        let mut state = self.lock();
+        let taken = state.waiting.take();
+        state.since = None;
+        drop(state);
         if taken.is_some() {
             self.place.notify_one();
         }
         taken
+    }
+
+    /// Since when a source waits that must not wait for ever.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.lock().since
+    }
+
+    /// The guard of the source that at `now` has waited for `limit` or longer. The frame stays: it
+    /// is the newest there is, and where its source changes before it is staged after
+    /// all, a newer one is on its way.
+    pub(super) fn overdue(&self, now: Instant, limit: Duration) -> Option<Release> {
+        let mut state = self.lock();
+        state
+            .since
+            .take_if(|since| now.saturating_duration_since(*since) >= limit)?;
+        state.waiting.as_mut()?.1.take()
+    }
+
+    /// True when the frame that waits lies in `buffer`.
+    pub(super) fn holds(&self, buffer: &BufferKey) -> bool {
+        let state = self.lock();
+        let mut waiting = state.waiting.iter();
+        waiting.any(|(frame, _)| frame.buffer.key() == buffer)
     }
 
     /// Takes no more frames; the one that waits can still be taken.

@@ -29,9 +29,17 @@ pub use error::{SessionError, StreamError, SubmitError};
 pub use stats::{FrameCounts, SessionStats, StageTimes, StreamStats, Summary};
 pub use stream::{PacketSink, StreamId};
 
+use crate::buffer::BufferKey;
 use crate::encoder::{Adjustment, Applied, EncoderConfig, Frame, Stager, StreamInfo};
 use crate::sync::Release;
 use worker::{Command, Shared, Worker};
+
+/// The end of `limit` from now; of a limit that no clock can say, the end of a century.
+fn deadline(limit: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + CENTURY)
+}
 
 /// A running stager with its streams. Dropping it stops it without draining.
 #[derive(Debug)]
@@ -63,7 +71,7 @@ impl Session {
             .push(spawn("scanout-session", Box::new(move || worker.run()))?);
         session.threads.push(spawn(
             "scanout-watchdog",
-            Box::new(move || shared.held.watch(&shared.stats)),
+            Box::new(move || shared.held.watch(&shared.mailbox, &shared.stats)),
         )?);
         Ok(session)
     }
@@ -75,9 +83,15 @@ impl Session {
     /// replaced and its damage added to this one's. With [`Delivery::Every`] it
     /// waits for a free place up to the limit given there.
     pub fn submit(&self, frame: Frame, release: Release) -> Result<(), SubmitError> {
-        self.shared
-            .mailbox
-            .submit(frame, release, &self.config.delivery, &self.shared.stats)
+        let Shared {
+            mailbox,
+            held,
+            stats,
+            ..
+        } = &*self.shared;
+        mailbox.submit(frame, release, &self.config.delivery, stats)?;
+        held.poke();
+        Ok(())
     }
 
     /// Opens an encoder and attaches it; its first packet is a keyframe, of the
@@ -113,6 +127,17 @@ impl Session {
             .map_err(SessionError::Encode)
     }
 
+    /// The scanout that lay in `buffer` was replaced or disabled: what is kept of the
+    /// buffer from frame to frame is given up, so that its memory can go. Frames of it
+    /// that were submitted before are staged all the same. Never blocks.
+    ///
+    /// Call it whenever a producer says so, as the kernel does not tell when the producer
+    /// closes a buffer; up to [`CacheBudget`](crate::buffer::CacheBudget) of dead buffers
+    /// stay otherwise.
+    pub fn retire(&self, buffer: &BufferKey) -> Result<(), SessionError> {
+        self.tell(Command::Retire(buffer.clone()))
+    }
+
     /// What a stream's encoder granted. Blocks at most [`SessionConfig::control_limit`].
     pub fn stream(&self, stream: StreamId) -> Result<StreamInfo, SessionError> {
         self.ask(|reply| Command::Describe(stream, reply))?
@@ -130,13 +155,13 @@ impl Session {
     /// sources are released, and the error says what hung.
     pub fn finish(mut self, limit: Duration) -> Result<SessionStats, SessionError> {
         self.shared.mailbox.close();
-        let done = self.join_until(Instant::now() + limit);
+        let done = self.join_until(deadline(limit));
         if !done {
             self.shared.stop();
             // A thread stuck in a driver cannot be stopped: it is left behind,
             // holding no source.
             let joined = self.join_until(Instant::now() + Duration::from_millis(200));
-            self.shared.held.release_all();
+            self.shared.release_sources();
             self.threads.clear();
             return Err(SessionError::FinishTimedOut {
                 limit,
@@ -201,6 +226,6 @@ impl Drop for Session {
         if !self.join_until(Instant::now() + Duration::from_secs(1)) {
             tracing::error!("a session thread does not end; it is left behind");
         }
-        self.shared.held.release_all();
+        self.shared.release_sources();
     }
 }

@@ -15,6 +15,7 @@ use super::held::{self, Held};
 use super::mailbox::Mailbox;
 use super::stats::Stats;
 use super::stream::{PacketSink, Stream, StreamId};
+use crate::buffer::BufferKey;
 use crate::encoder::{
     Adjustment, Applied, EncodeError, EncoderConfig, OpenError, Picture, StageError, StageEvent,
     Stager, StreamInfo,
@@ -45,6 +46,7 @@ pub(super) enum Command {
         Reply<Option<Result<Applied, EncodeError>>>,
     ),
     Describe(StreamId, Reply<Option<StreamInfo>>),
+    Retire(BufferKey),
 }
 
 #[derive(Default)]
@@ -130,11 +132,14 @@ impl Shared {
         let _woken = self.end.wait_timeout(control, left);
     }
 
-    fn ended(&self, failure: Option<SessionError>) {
-        self.mailbox.close();
-        held::let_go(self.mailbox.take().map(|(_, release)| release));
+    /// Lets go of every source, being read or waiting.
+    pub(super) fn release_sources(&self) {
+        held::let_go(self.mailbox.take().and_then(|(_, release)| release));
         self.held.release_all();
-        self.held.end();
+    }
+
+    fn ended(&self, failure: Option<SessionError>) {
+        // The reason before the closed door: whoever finds that closed asks why.
         let mut control = self.control();
         control.ended = true;
         control.failed = failure.is_some();
@@ -142,6 +147,9 @@ impl Shared {
         // Dropping a command drops its reply: whoever waits for it is told.
         let orphans = std::mem::take(&mut control.commands);
         drop(control);
+        self.mailbox.close();
+        self.release_sources();
+        self.held.end();
         drop(orphans);
         self.end.notify_all();
     }
@@ -158,6 +166,8 @@ pub(super) struct Worker {
     next_stream: u32,
     /// A frame failed: what it changed is not known to the stager.
     missed: bool,
+    /// Buffers that the stager shall forget.
+    retired: Vec<BufferKey>,
     commands: Vec<Command>,
 }
 
@@ -172,6 +182,7 @@ impl Worker {
             staging: 0,
             next_stream: 0,
             missed: false,
+            retired: Vec::new(),
             commands: Vec::new(),
         }
     }
@@ -192,7 +203,7 @@ impl Worker {
             }
         };
         // Sources first: no consumer and no driver may delay them.
-        shared.held.release_all();
+        shared.release_sources();
         let why = failure.as_ref().map(ToString::to_string);
         let streams = std::mem::take(&mut self.streams);
         let contained = |act: &mut dyn FnMut()| {
@@ -226,6 +237,7 @@ impl Worker {
             }
             self.obey();
             self.stage()?;
+            self.forget();
             self.collect()?;
             self.feed();
             if self.shared.mailbox.is_finished() && self.staging == 0 && self.drain() {
@@ -261,6 +273,7 @@ impl Worker {
                     let stream = self.streams.iter_mut().find(|s| s.id == id);
                     let _ = reply.send(stream.map(|s| s.encoder.adjust(&change)));
                 }
+                Command::Retire(buffer) => self.retired.push(buffer),
                 Command::Describe(id, reply) => {
                     let stream = self.streams.iter().find(|s| s.id == id);
                     let _ = reply.send(stream.map(|s| s.encoder.stream().clone()));
@@ -311,7 +324,7 @@ impl Worker {
             && (self.last.is_some() || self.staging > 0)
         {
             self.shared.stats.unchanged();
-            release.complete();
+            drop(release);
             return Ok(());
         }
         self.missed = false;
@@ -328,6 +341,24 @@ impl Worker {
                 self.refuse(number, error)
             }
         }
+    }
+
+    /// Has the stager give up retired buffers; one whose frame still waits is staged
+    /// first, or the stager would only take it in anew.
+    fn forget(&mut self) {
+        let Self {
+            retired,
+            stager,
+            shared,
+            ..
+        } = self;
+        retired.retain(|buffer| {
+            let waits = shared.mailbox.holds(buffer);
+            if !waits {
+                stager.retire(buffer);
+            }
+            waits
+        });
     }
 
     /// A frame that could not be staged is counted, and the next one makes good

@@ -5,7 +5,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::buffer::{self, CacheBudget, CpuReader, Orientation, SourceBuffer, View, wait_acquired};
+use crate::buffer::{
+    self, BufferKey, CacheBudget, CpuReader, Orientation, ReadError, SourceBuffer, View,
+    wait_acquired,
+};
 use crate::color::ColorSpec;
 use crate::convert::age::DamageHistory;
 use crate::convert::{self, Converter, PictureFormat, PictureLayout};
@@ -15,7 +18,7 @@ use crate::encoder::{
 };
 use crate::format::Fourcc;
 use crate::geometry::{Damage, Size};
-use crate::sync::EventFd;
+use crate::sync::{Acquire, EventFd, SyncError};
 
 /// Converts frames into pictures in host memory on a thread of its own, only
 /// where they changed.
@@ -45,6 +48,8 @@ struct State {
     job: Option<(Ticket, Frame)>,
     /// Away while the thread converts.
     pool: Option<PicturePool>,
+    /// Buffers to be forgotten once the job at hand is done.
+    retired: Vec<BufferKey>,
     events: VecDeque<StageEvent>,
     stop: bool,
     /// Why the thread ended early.
@@ -81,6 +86,7 @@ impl CpuStaging {
             state: Mutex::new(State {
                 job: None,
                 pool: Some(pool),
+                retired: Vec::new(),
                 // Two events end a ticket, and few tickets are under way.
                 events: VecDeque::with_capacity(16),
                 stop: false,
@@ -171,6 +177,18 @@ impl CpuStaging {
         }
     }
 
+    /// As [`Stager::retire`](crate::encoder::Stager::retire): the thread unmaps the
+    /// buffer as soon as it converts nothing.
+    pub fn retire(&mut self, buffer: &BufferKey) {
+        let mut state = self.shared.lock();
+        // A thread that has ended has unmapped everything.
+        if state.ended.is_none() {
+            state.retired.push(buffer.clone());
+        }
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
     /// As [`Stager::wake`](crate::encoder::Stager::wake).
     pub fn wake(&self) -> BorrowedFd<'_> {
         self.shared.event.as_fd()
@@ -191,17 +209,22 @@ impl Drop for CpuStaging {
 /// The thread.
 fn run(shared: &Shared, converting: &mut Converting) {
     loop {
-        let (ticket, frame, mut pool) = {
+        let (work, retired) = {
             let mut state = shared.lock();
             loop {
                 if state.stop {
                     return;
                 }
-                let State { job, pool, .. } = &mut *state;
-                if let (Some(_), Some(_)) = (&job, &pool)
-                    && let (Some((ticket, frame)), Some(pool)) = (job.take(), pool.take())
-                {
-                    break (ticket, frame, pool);
+                let work = match (state.job.take(), state.pool.take()) {
+                    (Some(job), Some(pool)) => Some((job, pool)),
+                    (job, pool) => {
+                        (state.job, state.pool) = (job, pool);
+                        None
+                    }
+                };
+                let retired = std::mem::take(&mut state.retired);
+                if work.is_some() || !retired.is_empty() {
+                    break (work, retired);
                 }
                 state = shared
                     .work
@@ -209,28 +232,45 @@ fn run(shared: &Shared, converting: &mut Converting) {
                     .unwrap_or_else(PoisonError::into_inner);
             }
         };
-        let outcome = catch_unwind(AssertUnwindSafe(|| converting.convert(frame, &mut pool)));
-        let mut state = shared.lock();
-        state.pool = Some(pool);
-        match outcome {
-            Ok(Ok(picture)) => {
-                state.events.push_back(StageEvent::SourceFree(ticket, None));
-                state.events.push_back(StageEvent::Ready(ticket, picture));
-            }
-            Ok(Err(error)) => state.events.push_back(StageEvent::Failed(ticket, error)),
-            Err(_) => {
-                let reason = "the conversion panicked".to_owned();
-                let error = StageError::Ended {
-                    reason: reason.clone(),
-                };
-                state.events.push_back(StageEvent::Failed(ticket, error));
-                state.ended = Some(reason);
-                state.stop = true;
-            }
+        if let Some(((ticket, frame), pool)) = work {
+            stage(shared, converting, ticket, frame, pool);
         }
-        drop(state);
-        shared.event.signal();
+        // After the frame, which may be the buffer's last.
+        for buffer in &retired {
+            converting.reader.retire(buffer);
+        }
     }
+}
+
+/// Converts one frame and says what became of it.
+fn stage(
+    shared: &Shared,
+    converting: &mut Converting,
+    ticket: Ticket,
+    frame: Frame,
+    mut pool: PicturePool,
+) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| converting.convert(frame, &mut pool)));
+    let mut state = shared.lock();
+    state.pool = Some(pool);
+    match outcome {
+        Ok(Ok(picture)) => {
+            state.events.push_back(StageEvent::SourceFree(ticket, None));
+            state.events.push_back(StageEvent::Ready(ticket, picture));
+        }
+        Ok(Err(error)) => state.events.push_back(StageEvent::Failed(ticket, error)),
+        Err(_) => {
+            let reason = "the conversion panicked".to_owned();
+            let error = StageError::Ended {
+                reason: reason.clone(),
+            };
+            state.events.push_back(StageEvent::Failed(ticket, error));
+            state.ended = Some(reason);
+            state.stop = true;
+        }
+    }
+    drop(state);
+    shared.event.signal();
 }
 
 #[derive(Debug)]
@@ -255,8 +295,20 @@ impl Converting {
         self.history.note(&damage);
         self.carried.unite(&damage);
 
-        wait_acquired(&frame.buffer, &frame.acquire, self.limit).map_err(StageError::Acquire)?;
-        let read = self.reader.read(&frame.buffer, self.limit)?;
+        // One limit for both kinds of fences: the session's watchdog counts the sum.
+        let limit = self.limit;
+        // What the kernel tracks the reader waits for, whatever the producer says.
+        if !matches!(frame.acquire, Acquire::Implicit) {
+            wait_acquired(&frame.buffer, &frame.acquire, limit).map_err(StageError::Acquire)?;
+        }
+        let left = limit.saturating_sub(stage_started.elapsed());
+        let read = match self.reader.read(&frame.buffer, left) {
+            Err(ReadError::Sync(SyncError::TimedOut { .. })) => {
+                return Err(StageError::Acquire(SyncError::TimedOut { limit }));
+            }
+            Err(ReadError::Sync(error)) => return Err(StageError::Acquire(error)),
+            read => read?,
+        };
         let source = source_of(&frame.buffer, read.planes())?;
         let acquired = Instant::now();
 

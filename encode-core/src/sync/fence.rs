@@ -96,13 +96,23 @@ impl SyncFile {
     }
 
     /// A fence that signals when both have.
+    ///
+    /// [`SyncError::Failed`] where one of them has failed by now: the kernel leaves fences
+    /// that have signalled out of a merger, and the failure with them. What fails later
+    /// fails the merger.
     pub fn merge(&self, other: &Self) -> Result<Self, SyncError> {
-        sys::merge(self.0.as_fd(), other.0.as_fd())
-            .map(Self)
-            .map_err(|errno| SyncError::Os {
+        let merged =
+            sys::merge(self.0.as_fd(), other.0.as_fd()).map_err(|errno| SyncError::Os {
                 call: "SYNC_IOC_MERGE",
                 errno,
-            })
+            })?;
+        // Only now: whatever had failed before the merger has still failed.
+        for part in [self, other] {
+            if let FenceStatus::Failed(errno) = part.status()? {
+                return Err(SyncError::Failed(errno));
+            }
+        }
+        Ok(Self(merged))
     }
 
     /// The descriptor, given up.

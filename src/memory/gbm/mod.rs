@@ -1,7 +1,8 @@
 //! Buffers of GBM: what a GPU's own driver allocates, tiled or linear, exported
 //! as dma-bufs and drawn through the driver's linear view of them.
 //!
-//! Never run on a GPU: the tests drive it with a library of their own.
+//! Never run on a GPU: the tests drive it with a library of their own, and Mesa's
+//! on nodes without a GPU (vgem, vkms).
 
 mod sys;
 
@@ -76,6 +77,18 @@ impl GbmError {
                 cause: CallError::Lacks(_),
                 ..
             } => "a newer libgbm has it; LINEAR needs no modifiers",
+            // Mesa's drivers without a GPU make dumb buffers, for which the kernel
+            // wants a primary node.
+            Self::Call {
+                cause:
+                    CallError::Failed {
+                        errno: Some(Errno::ACCESS),
+                        ..
+                    },
+                ..
+            } => {
+                "a driver without a GPU makes buffers on a primary node only: try gbm:/dev/dri/card0:LINEAR"
+            }
             Self::Planar { .. } => {
                 "GBM takes sources of one plane, such as desktop, PNG or raw XR24"
             }

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use scanout_core::buffer::alloc::Provider;
 
+use crate::sw_sync::Timeline;
+use crate::udmabuf::Udmabuf;
+
 /// Set by the rig's init, and by nothing else.
 const RIG: &str = "SCANOUT_RIG";
 
@@ -66,10 +69,61 @@ fn driver(name: &str) -> String {
 /// and the dumb buffers of each primary DRM node.
 pub fn dma_buf_providers() -> Vec<Provider> {
     let heap = Provider::DmaHeap("system".to_owned());
-    let dumb = nodes("card").into_iter().map(|node| Provider::Dumb(node.path));
+    let dumb = nodes("card")
+        .into_iter()
+        .map(|node| Provider::Dumb(node.path));
     [Provider::Udmabuf, heap]
         .into_iter()
         .chain(dumb)
         .filter(|provider| provider.allocate(4096).is_ok())
         .collect()
+}
+
+/// As [`dma_buf_providers`]; of the four kinds that the rig has, those that are
+/// missing are said to be skipped.
+///
+/// # Panics
+///
+/// In the rig, when one is missing.
+pub fn providers() -> Vec<Provider> {
+    let found = dma_buf_providers();
+    let has = |provider: &Provider| found.contains(provider).then_some(());
+    let dumb = |driver: &str| {
+        let all = nodes("card");
+        let mut of_driver = all.iter().filter(|node| node.driver == driver);
+        of_driver.find_map(|node| has(&Provider::Dumb(node.path.clone())))
+    };
+    or_skip("udmabuf", has(&Provider::Udmabuf));
+    or_skip("system heap", has(&Provider::DmaHeap("system".to_owned())));
+    or_skip("dumb buffer of vgem", dumb("vgem"));
+    or_skip("dumb buffer of vkms", dumb("vkms"));
+    found
+}
+
+/// Some provider that gives dma-bufs, else a line that says so.
+///
+/// # Panics
+///
+/// In the rig, when there is none.
+pub fn any_provider() -> Option<Provider> {
+    or_skip("dma-buf provider", dma_buf_providers().into_iter().next())
+}
+
+/// A timeline for fences, else a line that says so. Needs root and a kernel with
+/// `SW_SYNC`.
+///
+/// # Panics
+///
+/// In the rig, when there is none.
+pub fn timeline() -> Option<Timeline> {
+    or_skip("sw_sync", Timeline::new().ok())
+}
+
+/// A udmabuf of that size, else a line that says so.
+///
+/// # Panics
+///
+/// In the rig, when there is none.
+pub fn udmabuf(bytes: u64) -> Option<Udmabuf> {
+    or_skip("udmabuf", Udmabuf::new(bytes).ok())
 }

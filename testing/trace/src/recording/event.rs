@@ -178,7 +178,7 @@ impl Patch {
     }
 
     /// Cuts `rows` rows out of `bytes`, which are all bytes of the object.
-    /// `None` where a row would leave them.
+    /// `None` where a row would leave them, or lie over the one before.
     pub fn cut(
         object: u8,
         bytes: &[u8],
@@ -188,6 +188,10 @@ impl Patch {
         rows: u32,
     ) -> Option<Self> {
         let start = usize::try_from(offset).ok()?;
+        // A stride of 0 would make any number of rows of one.
+        if rows > 1 && stride < row_bytes {
+            return None;
+        }
         let mut data = Vec::new();
         for row in 0..rows as usize {
             let at = start.checked_add(row.checked_mul(stride as usize)?)?;
@@ -233,8 +237,8 @@ impl Scanout {
     }
 
     /// The patches of an update of `rect` (pixels of the picture, as in
-    /// [`Update::rect`]): its rows where the layout is linear and of a known
-    /// format, else all bytes of all objects.
+    /// [`Update::rect`]): its rows where the layout is linear, of a known format
+    /// and without rows that overlap, else all bytes of all objects.
     ///
     /// `linear` says how to take modifier `INVALID`, which does not tell.
     pub fn capture_rect(
@@ -271,6 +275,9 @@ impl Scanout {
                 .copied()
                 .unwrap_or_default();
             let row_bytes = (last - first) * block;
+            if u64::from(plane.stride) < info.row_bytes(self.layout.size.width) {
+                return Ok(Self::capture(objects));
+            }
             // Sides of a picture are far below 32 bits.
             let (row_bytes, rows) = (row_bytes as u32, (end - row) as u32);
             let patch = Patch::cut(plane.object, bytes, offset, plane.stride, row_bytes, rows);

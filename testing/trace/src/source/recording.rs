@@ -69,7 +69,7 @@ pub enum RecordingSourceError {
         events: u64,
     },
     /// None with this number.
-    #[error("no scanout {number}: there are {list}")]
+    #[error("no scanout {number}: it has {list}")]
     NoSuchNumber {
         /// The number seen.
         number: usize,
@@ -77,7 +77,7 @@ pub enum RecordingSourceError {
         list: String,
     },
     /// None of this size.
-    #[error("no scanout of {size}: there are {list}")]
+    #[error("no scanout of {size}: it has {list}")]
     NoSuchSize {
         /// The size seen.
         size: Size,
@@ -86,7 +86,7 @@ pub enum RecordingSourceError {
     },
     /// A layout that only a GPU reads.
     #[error(
-        "scanout of {size} has modifier {modifier}, which the CPU cannot read as rows: there are {list}"
+        "scanout of {size} has modifier {modifier}, which the CPU cannot read as rows: it has {list}"
     )]
     Tiled {
         /// Its size.

@@ -2,6 +2,7 @@
 //! made of it, are what the producer had.
 
 mod producer;
+mod replay;
 
 use std::io::Cursor;
 use std::path::Path;
@@ -194,6 +195,27 @@ fn updates_of_one_slot_are_united_and_idle_slots_have_no_damage() {
     assert_eq!(damages[2], Damage::none());
     assert_eq!(damages[3].rects(), [Rect::new(700, 380, 9, 16)]);
     assert!(damages[4..].iter().all(Damage::is_none));
+}
+
+/// A sample of chroma is of four pixels: who changes one changes the look of all.
+#[test]
+fn damage_of_subsampled_pictures_names_all_pixels_of_a_sample() {
+    let size = Size::new(15, 10);
+    let mut planar = flat(1, size, 1);
+    let (layout, bytes) = Layout::packed(Fourcc::NV12, size, 2).unwrap();
+    planar.layout = layout;
+    planar.objects[0].size = bytes;
+    planar.patches.clear();
+    let events = [
+        scanout(0, planar),
+        draw(20, Rect::new(3, 5, 1, 1)),
+        draw(40, Rect::new(14, 9, 1, 1)),
+    ];
+    let mut source = frames(written(&events, Duration::ZERO), PictureChoice::Longest);
+    source.next_frame().unwrap();
+    let mut next = || source.next_frame().unwrap().unwrap().damage.clone();
+    assert_eq!(next().rects(), [Rect::new(2, 4, 2, 2)]);
+    assert_eq!(next().rects(), [Rect::new(14, 8, 1, 2)]);
 }
 
 #[test]
