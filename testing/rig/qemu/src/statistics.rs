@@ -8,6 +8,8 @@ use scanout_trace::recording::{Delivery, EventKind};
 
 /// Refusals whose words are kept; a guest can cause as many as it likes.
 pub const KEPT_REFUSALS: usize = 16;
+/// Layouts that are told apart.
+pub const KEPT_LAYOUTS: usize = 16;
 
 /// Counts of what came and what became of it.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Statistics {
     pub maps: u64,
     /// Scanouts taken as bytes.
     pub inline: u64,
+    /// What scanouts were, each kind once, in the order of first appearance.
+    pub layouts: Vec<String>,
     /// Updates that were read.
     pub updates: u64,
     /// Updates of nothing that is shown: outside of the picture, or while nothing was.
@@ -54,6 +58,7 @@ impl Default for Statistics {
             dma_bufs: 0,
             maps: 0,
             inline: 0,
+            layouts: Vec::new(),
             updates: 0,
             unseen: 0,
             refused: 0,
@@ -79,6 +84,10 @@ impl Statistics {
                     _ => &mut self.inline,
                 };
                 *count += 1;
+                let layout = scanout.layout.to_string();
+                if self.layouts.len() < KEPT_LAYOUTS && !self.layouts.contains(&layout) {
+                    self.layouts.push(layout);
+                }
             }
             EventKind::Update(update) => {
                 self.updates += 1;
@@ -143,6 +152,7 @@ impl fmt::Display for Statistics {
             self.updates_per_second(),
             self.unseen,
         )?;
+        writeln!(f, "shown: {}", self.layouts.join(", "))?;
         writeln!(
             f,
             "damage: {} pixels, {:.2} % of the picture in an update on average",
