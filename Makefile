@@ -37,6 +37,7 @@ test-host: setup ## all tests but those in the rig
 rig: ## build the rig's kernel and root into its cache, and start it once
 	@scripts/setup --rig
 	testing/rig/run -- uname -srm
+	@echo "the rig works; a command in it: testing/rig/run -- COMMAND (docs/rig.md)"
 
 .PHONY: lint
 lint: setup ## formatting, clippy and shellcheck
@@ -44,7 +45,7 @@ lint: setup ## formatting, clippy and shellcheck
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --all-targets --locked -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/* testing/rig/{build,run,test} testing/rig/root/recipe testing/rig/kernel/{recipe,inside} testing/rig/guest/init .ci/run; \
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/* testing/rig/{build,run,test} testing/rig/qemu/record testing/rig/qemu/guest/{build,init,initramfs,show} testing/rig/root/recipe testing/rig/kernel/{recipe,inside} testing/rig/guest/init .ci/run; \
 	else echo "skip: no shellcheck here"; fi
 
 .PHONY: doc
