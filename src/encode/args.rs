@@ -116,11 +116,12 @@ pub(crate) struct RunArgs {
     /// Where the frames live: memory (of this process), memfd (shared),
     /// udmabuf, dma-heap[:NAME], dumb:NODE or gbm:NODE[:MODIFIER] (dma-bufs)
     ///
-    /// gbm takes buffers from the driver of a render node by libgbm.so.1: with
+    /// gbm takes buffers from the driver of a DRM node by libgbm.so.1: with
     /// MODIFIER (LINEAR, INTEL_4_TILED, ... or 0x and the number in hexadecimal)
     /// tiled like that, without it as the driver likes best. The source must be of
     /// one plane (desktop, PNG, raw XR24). Software encoders read LINEAR only.
-    /// gbm was never run on a GPU: it is tested with a library made for the tests.
+    /// gbm was never run on a GPU: it is tested with a library made for the tests,
+    /// and with Mesa's on devices that are memory (docs/rig.md).
     #[arg(long, default_value = "memfd")]
     pub(crate) memory: Memory,
 }

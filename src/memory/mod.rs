@@ -56,14 +56,15 @@ impl FromStr for Memory {
                 None => (rest, None),
             };
             return match node {
-                "" => {
-                    Err("gbm: needs a render node, for example gbm:/dev/dri/renderD128".to_owned())
-                }
+                "" => Err("gbm: needs a node, for example gbm:/dev/dri/renderD128".to_owned()),
                 node => Ok(Self::Gbm {
                     node: node.into(),
                     modifier,
                 }),
             };
+        }
+        if text == "dumb:" {
+            return Err("dumb: needs a node, for example dumb:/dev/dri/card0".to_owned());
         }
         text.parse().map(Self::Provider).map_err(|_| {
             format!(
@@ -76,6 +77,14 @@ impl FromStr for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_of_memory_that_needs_a_node_says_so() {
+        for kind in ["gbm:", "dumb:"] {
+            let error = kind.parse::<Memory>().unwrap_err();
+            assert!(error.starts_with(&format!("{kind} needs a node, for example {kind}/dev")));
+        }
+    }
 
     #[test]
     fn kinds_of_memory_read_as_written() {

@@ -59,6 +59,9 @@ pub enum ParseSourceError {
          qemu-trace:FILE[:scanout=N|:size=WxH], a directory of PNG files, or a pattern such as frame-%04d.png"
     )]
     Form(String),
+    /// A recording without the word for it.
+    #[error("{0:?} is a recording by its name: write qemu-trace:{0}")]
+    Recording(String),
     /// An unknown scenario.
     #[error(transparent)]
     Scenario(#[from] ParseScenarioError),
@@ -123,6 +126,9 @@ impl FromStr for SourceSpec {
         }
         if ends("png") || path.is_dir() || text.contains(['%', '*']) {
             return Ok(Self::Png(path));
+        }
+        if ends("scanrec") {
+            return Err(ParseSourceError::Recording(text.to_owned()));
         }
         Err(ParseSourceError::Form(text.to_owned()))
     }
@@ -230,6 +236,7 @@ mod tests {
             ("qemu-trace:a:scanout=-1", "scanout=NUMBER"),
             ("qemu-trace:a:size=9", "size=WIDTHxHEIGHT"),
             ("film.mov", "FILE.y4m"),
+            ("a.scanrec", "write qemu-trace:a.scanrec"),
             ("desktop:x", "typing"),
             ("raw:a", "FOURCC"),
             ("raw:a:4x2:NV12:stride=1", "4 to"),
