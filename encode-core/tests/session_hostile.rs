@@ -169,6 +169,24 @@ fn an_owner_that_panics_at_the_end_of_a_session_does_not_hide_that_end() {
 }
 
 #[test]
+fn a_session_dropped_while_its_driver_is_stuck_gives_back_the_frame_that_waits() {
+    let mut config = SessionConfig::live();
+    config.hold_limit = LIMIT;
+    let (session, control) = session(config);
+    control.stage_blocks_ms.store(3000, Ordering::SeqCst);
+    let owner = Arc::new(Owner::default());
+    for number in 0..2 {
+        let release = Release::new(Arc::clone(&owner) as _, number);
+        session
+            .submit(frame(number, Damage::full(SIZE)), release)
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(session);
+    assert_eq!(owner.told.load(Ordering::SeqCst), 2);
+}
+
+#[test]
 fn a_viewer_that_panics_at_its_end_does_not_keep_others_from_being_told() {
     let (session, control) = session(SessionConfig::live());
     let viewers = [

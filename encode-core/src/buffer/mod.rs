@@ -23,6 +23,6 @@ pub use dmabuf::{DmaBuf, ImplicitModifier, ImportError, ImportPolicy};
 pub use fences::{export_read_fence, import_read_fence, wait_acquired, wait_readable};
 pub use image::{ImageBytes, MemoryImage, SourceBuffer};
 pub use layout::{Layout, MAX_PLANES, Orientation, Plane, View};
-pub use object::{Access, Object, ObjectId, ObjectKind};
+pub use object::{Access, Object, ObjectId, ObjectKind, exporter_is_linear};
 pub use read::{CpuRead, CpuReader, PlaneView, ReadError};
 pub use validate::{AllowedModifiers, LayoutError, LayoutLimits, validate, validate_view};

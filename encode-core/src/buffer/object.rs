@@ -161,8 +161,10 @@ pub(super) fn exporter_of(fdinfo: &str) -> Option<&str> {
         .map(str::trim)
 }
 
-/// Exporters whose memory has no tiling that a modifier could have named.
-pub(super) fn exporter_is_linear(name: &str) -> bool {
+/// True for exporters whose memory has no tiling that a modifier could have named: by
+/// them, a buffer with modifier `INVALID` is linear. `name` is the kernel's: `exp_name`
+/// in `/proc/self/fdinfo`.
+pub fn exporter_is_linear(name: &str) -> bool {
     // udmabuf exports memfds; the heaps export pages (system, and CMA under its
     // various names), all without knowing of pixels.
     matches!(

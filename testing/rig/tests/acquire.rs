@@ -11,6 +11,7 @@ use scanout_core::format::Fourcc;
 use scanout_core::geometry::{Damage, Size};
 use scanout_core::sync::{Acquire, SyncError, SyncFile};
 use scanout_rig::drawing::Arrangement;
+use scanout_rig::fences::Kind;
 use scanout_rig::sw_sync::Timeline;
 use scanout_rig::udmabuf::Udmabuf;
 use scanout_rig::{fences, machine, staged};
@@ -19,14 +20,6 @@ const SIZE: Size = Size::new(48, 32);
 const FORMAT: Fourcc = Fourcc::XRGB8888;
 const SHORT: Duration = Duration::from_millis(60);
 const LONG: Duration = Duration::from_secs(5);
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Implicit,
-    Explicit,
-}
-
-const KINDS: [Kind; 2] = [Kind::Implicit, Kind::Explicit];
 
 /// A buffer that is drawn into whatever its fences say, as a GPU does.
 struct Scene {
@@ -64,13 +57,7 @@ impl Scene {
     /// The fence of the timeline's `point`, put where `kind` says.
     fn acquire(&self, kind: Kind, point: u32) -> Acquire {
         let fence = self.timeline.fence(point).unwrap();
-        match kind {
-            Kind::Implicit => {
-                fences::attach_writer(&self.memory, &fence).unwrap();
-                Acquire::Implicit
-            }
-            Kind::Explicit => Acquire::SyncFile(fence),
-        }
+        kind.acquire(&self.memory, fence).unwrap()
     }
 
     fn frame(&self, acquire: Acquire) -> Frame {
@@ -86,7 +73,7 @@ fn expected(seed: u32) -> Vec<u8> {
 
 #[test]
 fn waiting_ends_with_the_fence() {
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let Some(scene) = Scene::new() else { return };
         let acquire = scene.acquire(kind, 1);
         let start = Instant::now();
@@ -104,7 +91,7 @@ fn waiting_ends_with_the_fence() {
 
 #[test]
 fn waiting_for_what_never_comes_ends_with_the_limit() {
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let Some(scene) = Scene::new() else { return };
         let acquire = scene.acquire(kind, 1);
         let start = Instant::now();
@@ -122,7 +109,7 @@ fn waiting_for_what_never_comes_ends_with_the_limit() {
 
 #[test]
 fn waiting_for_what_fails_ends_with_the_failure() {
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let Some(scene) = Scene::new() else { return };
         let (acquire, source) = (scene.acquire(kind, 1), scene.source());
         std::thread::scope(|scope| {
@@ -142,7 +129,7 @@ fn waiting_for_what_fails_ends_with_the_failure() {
 /// The producer draws the picture while the frame waits, and signals then.
 #[test]
 fn staging_reads_what_was_drawn_before_the_fence_signalled() {
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let Some(scene) = Scene::new() else { return };
         let mut staging = staged::staging(SIZE, LONG).unwrap();
         for seed in 2..6 {
@@ -183,7 +170,7 @@ fn finish(
 
 #[test]
 fn staging_gives_up_a_frame_whose_fence_never_comes_and_takes_the_next() {
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let Some(scene) = Scene::new() else { return };
         let mut staging = staged::staging(SIZE, SHORT).unwrap();
         let start = Instant::now();
@@ -206,7 +193,7 @@ fn staging_gives_up_a_frame_whose_fence_never_comes_and_takes_the_next() {
 
 #[test]
 fn staging_gives_up_a_frame_whose_writer_failed() {
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let Some(scene) = Scene::new() else { return };
         let mut staging = staged::staging(SIZE, LONG).unwrap();
         let frame = scene.frame(scene.acquire(kind, 1));

@@ -1,5 +1,8 @@
 //! A session whose packets are the pictures, and a producer of udmabufs for it.
 
+// Each file that includes this is a crate of its own, and uses some of it.
+#![allow(dead_code)]
+
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -17,10 +20,13 @@ use scanout_core::session::{PacketSink, Session, SessionConfig, StreamError, Str
 use scanout_core::staging::CpuStaging;
 use scanout_core::sync::{Acquire, Release, ReleaseSink, SyncFile};
 use scanout_rig::drawing::Arrangement;
+use scanout_rig::fences::Kind;
+use scanout_rig::sw_sync::Timeline;
 use scanout_rig::udmabuf::Udmabuf;
 use scanout_rig::{machine, staged};
 
 pub(crate) const FORMAT: Fourcc = Fourcc::XRGB8888;
+pub(crate) const SIZE: Size = Size::new(48, 32);
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// The number of a frame, and its picture.
@@ -277,4 +283,16 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The frame's fence, put where `kind` says.
+pub(crate) fn acquire(kind: Kind, scanout: &Scanout, fence: SyncFile) -> Acquire {
+    kind.acquire(&scanout.memory, fence).unwrap()
+}
+
+/// A scanout with a timeline for its fences, where the machine has both.
+pub(crate) fn scene() -> Option<(Scanout, Timeline)> {
+    let scanout = Scanout::new(SIZE)?;
+    scanout.draw(0);
+    Some((scanout, machine::timeline()?))
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use scanout_core::buffer::{
-    AllowedModifiers, Layout, LayoutError, LayoutLimits, Orientation, validate,
+    AllowedModifiers, Layout, LayoutError, LayoutLimits, Orientation, exporter_is_linear, validate,
 };
 use scanout_core::format::{FormatInfo, Fourcc, Modifier};
 use scanout_core::geometry::{Damage, Rect, Size};
@@ -398,9 +398,9 @@ fn is_linear(scanout: &Scanout) -> bool {
     if scanout.layout.modifier != Modifier::INVALID {
         return scanout.layout.modifier.is_linear();
     }
-    let linear = |exporter: &str| matches!(exporter, "udmabuf" | "system" | "system_heap");
     scanout.delivery != Delivery::DmaBuf
-        || (scanout.objects.iter()).all(|object| object.exporter.as_deref().is_some_and(linear))
+        || (scanout.objects.iter())
+            .all(|object| object.exporter.as_deref().is_some_and(exporter_is_linear))
 }
 
 fn choose(recording: &Recording, choice: PictureChoice) -> Result<&Picture, RecordingSourceError> {
