@@ -45,7 +45,7 @@ lint: setup ## formatting, clippy and shellcheck
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --all-targets --locked -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/* testing/rig/{build,run,test} testing/rig/qemu/record testing/rig/qemu/guest/{build,init,initramfs,show} testing/rig/root/recipe testing/rig/kernel/{recipe,inside} testing/rig/guest/init .ci/run; \
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/* testing/rig/{build,run,test} testing/rig/root/recipe testing/rig/kernel/{recipe,inside} testing/rig/guest/init testing/rig/qemu/record testing/rig/qemu/guest/{build,init,show,initramfs} .ci/run; \
 	else echo "skip: no shellcheck here"; fi
 
 .PHONY: doc

@@ -25,6 +25,7 @@ pub mod screen;
 pub mod statistics;
 
 mod answer;
+mod described;
 mod within;
 
 pub use attach::{Attach, AttachError, Attached, attach};
