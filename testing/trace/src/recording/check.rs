@@ -7,7 +7,7 @@ use scanout_core::geometry::{Rect, Size};
 
 use super::{
     CursorShape, Event, EventKind, MAX_CURSOR_SIDE, MAX_DURATION, MAX_EXPORTER, MAX_KEPT_BYTES,
-    Patch, RecordingError, Scanout,
+    MAX_PATCHES, Patch, RecordingError, Scanout,
 };
 
 /// What is known of the events before.
@@ -121,6 +121,11 @@ impl Scanout {
 }
 
 fn patches(patches: &[Patch], objects: &[u64]) -> Result<(), RecordingError> {
+    if patches.len() > MAX_PATCHES {
+        return Err(RecordingError::TooManyPatches {
+            count: patches.len(),
+        });
+    }
     patches.iter().try_for_each(|patch| {
         let object = patch.object;
         let size = objects.get(usize::from(object));

@@ -3,7 +3,8 @@ use std::time::Duration;
 use scanout_core::geometry::{Rect, Size};
 
 use super::{
-    MAX_CURSOR_SIDE, MAX_DURATION, MAX_EXPORTER, MAX_KEPT_BYTES, MAX_PRODUCER, MAX_RECORD, VERSION,
+    MAX_CURSOR_SIDE, MAX_DURATION, MAX_EXPORTER, MAX_KEPT_BYTES, MAX_PATCHES, MAX_PRODUCER,
+    MAX_RECORD, VERSION,
 };
 
 /// Why a recording cannot be read or written.
@@ -208,6 +209,12 @@ pub enum RecordingError {
         stride: u32,
         /// Bytes that are there.
         data: u64,
+    },
+    /// More patches than a record may have.
+    #[error("event with {count} patches: a record holds at most {MAX_PATCHES}")]
+    TooManyPatches {
+        /// How many.
+        count: usize,
     },
     /// A pointer without size, too large, or without all of its pixels.
     #[error(

@@ -68,5 +68,8 @@ pub const MAX_KEPT_BYTES: u64 = 256 << 20;
 pub const MAX_KEPT: usize = 16;
 /// Longest record, uncompressed: all objects of a scanout, and what is said of them.
 pub const MAX_RECORD: u64 = MAX_KEPT_BYTES + (4 << 20);
+/// Patches of a record: some for each row of the largest picture. What is kept of one
+/// while it is read takes several times the bytes that it has in a record.
+pub const MAX_PATCHES: usize = 1 << 18;
 /// Longest side of a pointer's shape; QEMU allows no more.
 pub const MAX_CURSOR_SIDE: u32 = 512;

@@ -8,8 +8,8 @@ use scanout_core::format::{Fourcc, Modifier};
 use scanout_core::geometry::{Rect, Size};
 
 use super::{
-    CursorShape, Delivery, Event, EventKind, MouseSet, Object, Patch, RecordingError, Scanout,
-    Update,
+    CursorShape, Delivery, Event, EventKind, MAX_PATCHES, MouseSet, Object, Patch, RecordingError,
+    Scanout, Update,
 };
 
 const END: u8 = 0;
@@ -330,7 +330,7 @@ impl<'a> Fields<'a> {
     fn patches(&mut self) -> Field<Vec<Patch>> {
         let count = self.u32("the number of patches")?;
         // Each takes more than its head, so the record itself bounds them.
-        let most = self.rest.len() / PATCH_HEAD;
+        let most = (self.rest.len() / PATCH_HEAD).min(MAX_PATCHES);
         if count as usize > most {
             return Err(RecordingError::Bound {
                 record: self.record,

@@ -7,7 +7,9 @@ use flate2::write::ZlibEncoder;
 use super::check::Checker;
 use super::objects::Objects;
 use super::wire::{self, PATCH_HEAD, PatchRows};
-use super::{Event, EventKind, MAGIC, MAX_PRODUCER, MAX_RECORD, Patch, RecordingError, VERSION};
+use super::{
+    Event, EventKind, MAGIC, MAX_PATCHES, MAX_PRODUCER, MAX_RECORD, Patch, RecordingError, VERSION,
+};
 
 /// Writes a recording.
 ///
@@ -74,6 +76,15 @@ impl<W: Write> RecordingWriter<W> {
             let rows = |&(first, rows): &(u32, u32)| PatchRows { patch, first, rows };
             changed.extend(runs.iter().map(rows));
             self.objects.apply(patch);
+        }
+        if changed.len() > MAX_PATCHES {
+            // As they came: the checker has counted those.
+            changed.clear();
+            changed.extend(patches.iter().map(|patch| PatchRows {
+                patch,
+                first: 0,
+                rows: patch.rows,
+            }));
         }
         self.payload.clear();
         wire::write_event(&mut self.payload, event, &changed);

@@ -165,6 +165,45 @@ fn rows_that_are_as_they_were_are_left_out() {
 /// Objects that were shown are known for a while; who was forgotten is the same
 /// for the writer and for who plays.
 #[test]
+fn patches_are_bounded_and_no_writer_makes_more() {
+    use super::MAX_PATCHES;
+
+    // Every 50th byte changes, too far apart to be written as one.
+    let rows = MAX_PATCHES as u32 * 2 + 2;
+    let bytes: Vec<u8> = (0..rows * 25).map(|at| u8::from(at % 50 == 0)).collect();
+    let mut object = scanout(1, Size::new(4, 4), &[0; 64]);
+    object.patches.clear();
+    object.objects[0].size = bytes.len() as u64;
+    let patch = |offset, row_bytes: u32, rows, data| Patch {
+        object: 0,
+        offset,
+        stride: row_bytes,
+        row_bytes,
+        rows,
+        data,
+    };
+    let update = |patches| {
+        let rect = Rect::new(0, 0, 4, 4);
+        at(1, EventKind::Update(Update { rect, patches }))
+    };
+    let events = [
+        at(0, EventKind::Scanout(object)),
+        update(vec![patch(0, 25, rows, bytes)]),
+    ];
+    let (read, _) = read(&written(&events)).unwrap();
+    assert_eq!(read[1], events[1], "as it came, as it would be too many");
+
+    let mut writer = RecordingWriter::new(Vec::new(), "").unwrap();
+    writer.write(&events[0]).unwrap();
+    let many = update(vec![patch(0, 1, 1, vec![1]); MAX_PATCHES + 1]);
+    let error = writer.write(&many).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "event with 262145 patches: a record holds at most 262144"
+    );
+}
+
+#[test]
 fn of_objects_that_were_shown_only_so_many_are_kept() {
     let size = Size::new(8, 8);
     let count = MAX_KEPT as u32 + 3;
