@@ -32,6 +32,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 pub(super) type Reply<T> = mpsc::Sender<T>;
 
+/// Retired buffers that may wait for the session's thread: more than any cache keeps.
+const MAX_RETIRED: usize = 256;
+
 pub(super) enum Command {
     Add(
         EncoderConfig,
@@ -98,6 +101,22 @@ impl Shared {
         let mut control = self.control();
         if control.ended {
             return Err(control.failure.take().unwrap_or(SessionError::Ended));
+        }
+        if let Command::Retire(buffer) = &command {
+            // With a thread that is stuck in a driver nobody takes them, and a producer
+            // goes on. What is left out goes when its place in a cache is needed.
+            let mut retired = 0;
+            for waiting in &control.commands {
+                if let Command::Retire(waiting) = waiting {
+                    retired += 1;
+                    if waiting == buffer {
+                        return Ok(());
+                    }
+                }
+            }
+            if retired >= MAX_RETIRED {
+                return Ok(());
+            }
         }
         control.commands.push(command);
         drop(control);
@@ -273,7 +292,11 @@ impl Worker {
                     let stream = self.streams.iter_mut().find(|s| s.id == id);
                     let _ = reply.send(stream.map(|s| s.encoder.adjust(&change)));
                 }
-                Command::Retire(buffer) => self.retired.push(buffer),
+                Command::Retire(buffer) => {
+                    if !self.retired.contains(&buffer) {
+                        self.retired.push(buffer);
+                    }
+                }
                 Command::Describe(id, reply) => {
                     let stream = self.streams.iter().find(|s| s.id == id);
                     let _ = reply.send(stream.map(|s| s.encoder.stream().clone()));

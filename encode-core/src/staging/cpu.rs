@@ -182,7 +182,10 @@ impl CpuStaging {
     pub fn retire(&mut self, buffer: &BufferKey) {
         let mut state = self.shared.lock();
         // A thread that has ended has unmapped everything.
-        if state.ended.is_none() {
+        let wanted = state.ended.is_none()
+            && state.retired.len() < MAX_RETIRED
+            && !state.retired.contains(buffer);
+        if wanted {
             state.retired.push(buffer.clone());
         }
         drop(state);
@@ -272,6 +275,10 @@ fn stage(
     drop(state);
     shared.event.signal();
 }
+
+/// Retired buffers that may wait while a frame is converted. What is beyond goes when the
+/// budget of the cache needs the place.
+const MAX_RETIRED: usize = 256;
 
 #[derive(Debug)]
 struct Converting {
