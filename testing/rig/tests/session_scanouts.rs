@@ -114,10 +114,13 @@ fn a_retired_scanout_is_let_go_though_the_session_goes_on() {
     drop(scanout);
     running.session.retire(&key).unwrap();
     until("the map goes", || process::maps_of(id).unwrap() == 0);
-    assert_eq!(process::descriptors_of(id).unwrap(), 0);
-    if let Ok(alive) = process::dma_bufs_alive() {
-        assert!(!alive.contains(&id.inode));
-    }
+    // The staging thread closes it next, and the kernel lets go of it after that.
+    until("the descriptor goes", || {
+        process::descriptors_of(id).unwrap() == 0
+    });
+    until("the dma-buf goes", || {
+        process::dma_bufs_alive().map_or(true, |alive| !alive.contains(&id.inode))
+    });
     // What comes after is taken in anew.
     let next = Scanout::new(SIZE).unwrap();
     next.draw(4);
