@@ -83,6 +83,8 @@
 pub use scanout_core as core;
 #[cfg(feature = "gst")]
 pub use scanout_gst as gst;
+#[cfg(feature = "spice")]
+pub use scanout_spice as spice;
 
 use scanout_core::encoder::Backend;
 
