@@ -2,8 +2,12 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`gl`] | what to stage, code and send when: a state machine without sockets, threads or clocks |
+//! | [`stream`] | a thread around it that owns sources and encoders |
 //! | [`wire`] | the messages of the protocol, encoded and decoded |
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod gl;
+pub mod stream;
 pub mod wire;
