@@ -1,0 +1,8 @@
+//! A server.
+mod config;
+mod error;
+mod keys;
+mod limits;
+mod password;
+pub use config::{Auth, Limits, Listen, PASSWORD_MAX, Security, ServerConfig, Sharing, TlsFiles};
+pub use error::{ConfigError, PasswordError, Refusal, ServerError, TlsError};
