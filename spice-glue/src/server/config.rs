@@ -243,24 +243,41 @@ mod tests {
             refused.insecure_plaintext = true;
             refused.validate(1).unwrap();
         }
-        for near in ["127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-            config(Listen::Tcp(addr(near)), password()).validate(1).unwrap();
-            config(Listen::Tcp(addr(near)), Auth::Open).validate(1).unwrap();
+        for near in [
+            "127.0.0.1:1",
+            "127.8.9.1:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            config(Listen::Tcp(addr(near)), password())
+                .validate(1)
+                .unwrap();
+            config(Listen::Tcp(addr(near)), Auth::Open)
+                .validate(1)
+                .unwrap();
         }
-        config(Listen::Unix("/run/s".into()), Auth::Open).validate(1).unwrap();
+        config(Listen::Unix("/run/s".into()), Auth::Open)
+            .validate(1)
+            .unwrap();
     }
 
     #[test]
     fn a_network_never_gets_in_without_a_password() {
         let mut plain = config(Listen::Tcp(addr("0.0.0.0:1")), Auth::Open);
         plain.insecure_plaintext = true;
-        assert!(matches!(plain.validate(1), Err(ConfigError::OpenToNetwork(_))));
+        assert!(matches!(
+            plain.validate(1),
+            Err(ConfigError::OpenToNetwork(_))
+        ));
         let mut tls = config(Listen::Tls(addr("0.0.0.0:1")), Auth::Open);
         tls.tls = Some(TlsFiles {
             certificate: "/c".into(),
             key: "/k".into(),
         });
-        assert!(matches!(tls.validate(1), Err(ConfigError::OpenToNetwork(_))));
+        assert!(matches!(
+            tls.validate(1),
+            Err(ConfigError::OpenToNetwork(_))
+        ));
         tls.auth = password();
         tls.validate(1).unwrap();
         tls.tls = None;

@@ -6,4 +6,6 @@ mod limits;
 mod password;
 pub use config::{Auth, Limits, Listen, PASSWORD_MAX, Security, ServerConfig, Sharing, TlsFiles};
 pub use error::{ConfigError, PasswordError, Refusal, ServerError, TlsError};
-mod listen; mod tls; mod stream_io;
+mod listen;
+mod stream_io;
+mod tls;

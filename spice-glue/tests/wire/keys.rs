@@ -65,6 +65,8 @@ fn what_is_no_key_makes_no_event() {
     assert_eq!(events(&[0x00, 0x80, 0xe0, 0x80]), []);
     assert_eq!(events(&[0xe0, 0xe0, 0x48]), [(0xc8, true)]);
     assert_eq!(Scancodes::code(0).count(), 0);
+    // A code of a message ends at its first zero.
+    assert_eq!(Scancodes::code(0x1e00_001e).count(), 1);
 }
 
 proptest! {
