@@ -4,6 +4,8 @@ mod cursor;
 mod display;
 mod inputs;
 mod main;
+#[cfg(test)]
+mod tests;
 
 use std::time::Instant;
 

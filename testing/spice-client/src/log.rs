@@ -11,7 +11,9 @@ use scanout_spice::wire::main::{ChannelId, MainInit, MouseModes};
 use crate::judge::Violation;
 
 /// Records that are kept of a channel; those after are counted only.
-pub const RECORDS_MAX: usize = 1 << 20;
+const RECORDS_MAX: usize = 1 << 20;
+/// Violations that are kept of a channel: a server with so many has many kinds of them.
+const VIOLATIONS_MAX: usize = 1000;
 
 /// A message.
 #[derive(Clone, Debug)]
@@ -130,9 +132,9 @@ pub struct Picture {
 pub struct Log {
     /// In the order in which they came.
     pub records: Vec<Record>,
-    /// Messages that came after [`RECORDS_MAX`] others.
+    /// Messages that came after a million others.
     pub not_kept: u64,
-    /// What was wrong.
+    /// What was wrong, the first thousand.
     pub violations: Vec<Violation>,
     /// Bytes read.
     pub bytes: u64,
@@ -168,6 +170,12 @@ impl Log {
         match self.records.len() < RECORDS_MAX {
             true => self.records.push(record),
             false => self.not_kept += 1,
+        }
+    }
+
+    pub(crate) fn violation(&mut self, violation: Violation) {
+        if self.violations.len() < VIOLATIONS_MAX {
+            self.violations.push(violation);
         }
     }
 }

@@ -221,7 +221,7 @@ impl Worker {
     }
 
     fn violation(&self, state: &mut State, kind: u16, fault: crate::judge::Fault) {
-        state.log.violations.push(Violation {
+        state.log.violation(Violation {
             channel_type: self.channel.0,
             channel_id: self.channel.1,
             message: self.number,
