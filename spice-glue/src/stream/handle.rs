@@ -1,0 +1,106 @@
+//! The face that a producer sees.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use scanout_core::buffer::SourceBuffer;
+use scanout_core::geometry::Damage;
+use scanout_core::sync::{Acquire, Release};
+
+use super::config::{GlStreamConfig, GlStreamError};
+use super::cursor::Pointer;
+use super::inbox::{Draw, Inbox, Shown};
+use super::stats::GlStreamStats;
+use super::viewers::{Cursor, Viewers};
+use crate::gl::StreamClock;
+
+/// One console's stream: scanouts and draws in, viewers fed.
+///
+/// A producer shows a buffer with [`scanout`](Self::scanout) and says with
+/// [`draw`](Self::draw) what it has drawn into it. The draw's [`Release`] is its answer:
+/// it completes when the buffer was read, or at once where nobody watches, and always
+/// within [`GlStreamConfig::hold_limit`]. None of the producer's calls blocks, on whatever
+/// thread they are made.
+///
+/// Viewers come in through [`viewers`](Self::viewers). While there is none, no encoder, no
+/// device and no surface is held, and the stream's thread sleeps.
+///
+/// Dropping it stops it as [`stop`](Self::stop) does, within a second.
+#[must_use = "dropping it stops the stream"]
+pub struct GlStream {
+    inbox: Arc<Inbox>,
+    pointer: Arc<Pointer>,
+    clock: StreamClock,
+}
+
+impl GlStream {
+    /// Starts the stream's thread. Opens no encoder yet.
+    pub fn start(config: GlStreamConfig) -> Result<Self, GlStreamError> {
+        let _offers = config.offers()?;
+        let clock = StreamClock::start();
+        let inbox = Arc::new(Inbox::new(config.max_viewers));
+        Ok(Self {
+            inbox,
+            pointer: Arc::default(),
+            clock,
+        })
+    }
+
+    /// The producer shows `buffer` from now on; its view says which part of it, and which way
+    /// up. It is content by itself, drawn to or not. Draws into what was shown
+    /// before that still wait are answered.
+    ///
+    /// The stream keeps the buffer (its descriptors, so its memory too) until a second after
+    /// something else was shown in its place.
+    pub fn scanout(&self, buffer: SourceBuffer) {
+        self.inbox.show(Shown::Scanout(buffer));
+    }
+
+    /// The producer shows nothing. Viewers keep the last picture.
+    pub fn disable(&self) {
+        self.inbox.show(Shown::Nothing);
+    }
+
+    /// The producer has drawn into what it shows, and waits. `damage` is what changed, in
+    /// top-down coordinates of the content whatever the buffer's orientation; `acquire`
+    /// what to wait for before reading.
+    pub fn draw(&self, damage: Damage, acquire: Acquire, release: Release) {
+        let received = Instant::now();
+        self.inbox.draw(Draw {
+            damage,
+            acquire,
+            release,
+            received,
+        });
+    }
+
+    /// The guest's pointer is like this now.
+    pub fn cursor(&self, cursor: Cursor) {
+        self.pointer.set(cursor);
+    }
+
+    /// Where viewers come in; stays valid, and useless, when the stream has stopped.
+    pub fn viewers(&self) -> Viewers {
+        let (inbox, pointer) = (Arc::clone(&self.inbox), Arc::clone(&self.pointer));
+        Viewers::new(inbox, pointer, self.clock)
+    }
+
+    /// Counts and times so far. Takes some microseconds.
+    pub fn stats(&self) -> GlStreamStats {
+        GlStreamStats::default()
+    }
+
+    /// Stops: draws are answered, viewers' outlets dropped, encoders closed. Blocks at most
+    /// `limit`; what a driver holds up by then is left behind, without any source.
+    pub fn stop(self, _limit: Duration) -> Result<GlStreamStats, GlStreamError> {
+        self.inbox.close();
+        Ok(self.stats())
+    }
+}
+
+impl fmt::Debug for GlStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GlStream").finish_non_exhaustive()
+    }
+}
