@@ -170,7 +170,7 @@ mod tests {
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
+        let _ = stream.write_all(request.as_bytes());
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text);
         text
