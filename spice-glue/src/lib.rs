@@ -4,10 +4,13 @@
 //! |---|---|
 //! | [`gl`] | what to stage, code and send when: a state machine without sockets, threads or clocks |
 //! | [`stream`] | a thread around it that owns sources and encoders |
+//! | [`server`] | sockets, tickets, TLS and the channels of stock clients |
 //! | [`wire`] | the messages of the protocol, encoded and decoded |
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod gl;
 pub mod stream;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod wire;
