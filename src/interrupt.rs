@@ -5,14 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-#[cfg(feature = "serve")]
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
+
+/// The same signal so soon after the first is the same wish.
+const ECHO: Duration = Duration::from_millis(50);
 
 /// Files that are being written, for the second signal to look at.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -93,10 +95,17 @@ impl Interrupt {
         std::thread::Builder::new()
             .name("scanout-signals".to_owned())
             .spawn(move || {
+                let mut first: Option<(i32, Instant)> = None;
                 for signal in signals.forever() {
+                    let now = Instant::now();
+                    // `timeout` sends it to the program, and then to its group.
+                    let echo = first.is_some_and(|(before, at)| {
+                        before == signal && now.duration_since(at) < ECHO
+                    });
+                    first.get_or_insert((signal, now));
                     // A closed terminal sends it more than once: the shell does,
                     // and then the kernel.
-                    if flag.set() && signal != SIGHUP {
+                    if flag.set() && signal != SIGHUP && !echo {
                         ending.store(true, Ordering::Relaxed);
                         end_now(&console);
                     }

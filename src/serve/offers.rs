@@ -1,0 +1,177 @@
+//! The encoders that clients can get: the best of each codec asked for.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use scanout::spice::gl::VideoCodec;
+use scanout::spice::stream::EncoderChoice;
+use scanout_core::encoder::{Backend, Chroma, Codec};
+use serde::Serialize;
+
+use super::args::ServeArgs;
+use super::player::Facts;
+use crate::cli::Context;
+use crate::console::{DIM, GOOD, Table, WARN};
+use crate::encode::convertible;
+use crate::encode::choose::{Need, choose};
+use crate::failure::{Exit, Failure};
+
+/// What became of one codec that was asked for.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Offered {
+    codec: Codec,
+    /// `None`: no encoder will do.
+    encoder: Option<String>,
+    device: Option<String>,
+    chroma: Option<Chroma>,
+    /// Why this one, or why none.
+    why: String,
+    trial_s: f64,
+}
+
+/// What there is for clients, in the order asked for.
+pub(super) struct Offers {
+    pub(super) choices: Vec<EncoderChoice>,
+    pub(super) table: Vec<Offered>,
+    pub(super) took: Duration,
+}
+
+/// Tries the encoders of each codec at the source's size, and takes the best.
+pub(super) fn offers(
+    args: &ServeArgs,
+    source: &Facts,
+    context: &Context,
+) -> Result<Offers, Failure> {
+    let codecs = codecs(&args.stream.codec)?;
+    let begun = Instant::now();
+    let mut offers = Offers {
+        choices: Vec::new(),
+        table: Vec::new(),
+        took: Duration::ZERO,
+    };
+    let mut first_failure = None;
+    for codec in codecs {
+        let tried = Instant::now();
+        let best = best(codec, args, source, context);
+        let trial_s = tried.elapsed().as_secs_f64();
+        match best {
+            Ok((taken, why)) => {
+                offers.table.push(Offered {
+                    codec,
+                    encoder: Some(taken.encoder.clone()),
+                    device: Some(taken.device.name.clone()),
+                    chroma: Some(taken.chroma),
+                    why,
+                    trial_s,
+                });
+                offers.choices.push(taken);
+            }
+            // What is wrong with the wish, or the user's own: no other codec helps.
+            Err(failure) if failure.exit != Exit::NoEncoder => return Err(failure),
+            Err(failure) => {
+                offers.table.push(Offered {
+                    codec,
+                    encoder: None,
+                    device: None,
+                    chroma: None,
+                    why: failure.line(),
+                    trial_s,
+                });
+                first_failure.get_or_insert(failure);
+            }
+        }
+    }
+    offers.took = begun.elapsed();
+    match first_failure {
+        Some(failure) if offers.choices.is_empty() => Err(failure),
+        _ => Ok(offers),
+    }
+}
+
+/// Those asked for, each once, if SPICE has them.
+fn codecs(asked: &[Codec]) -> Result<Vec<Codec>, Failure> {
+    let mut codecs = Vec::new();
+    for &codec in asked {
+        if VideoCodec::of(codec).is_none() {
+            return Err(
+                Failure::usage(format_args!("--codec {codec}: SPICE has no such stream"))
+                    .hint("it has h264, h265, vp8, vp9 and mjpeg"),
+            );
+        }
+        if !codecs.contains(&codec) {
+            codecs.push(codec);
+        }
+    }
+    Ok(codecs)
+}
+
+fn best(
+    codec: Codec,
+    args: &ServeArgs,
+    source: &Facts,
+    context: &Context,
+) -> Result<(EncoderChoice, String), Failure> {
+    let try_in = |chroma| {
+        // Of a dma-buf a GPU may make what the converter does not.
+        if !source.real_dma_bufs {
+            convertible(source.fourcc, chroma)?;
+        }
+        let need = Need {
+            codec: Some(codec),
+            chroma,
+            size: source.size,
+        };
+        choose(&need, &args.choice, context).map(|choice| (choice, chroma))
+    };
+    let (choice, chroma) = match try_in(args.stream.chroma) {
+        Err(failure) if failure.exit == Exit::NoEncoder && args.stream.chroma != Chroma::C420 => {
+            try_in(Chroma::C420)?
+        }
+        tried => tried?,
+    };
+    let backend: Arc<dyn Backend> = Arc::from(choice.backend);
+    let candidate = choice.chosen.candidate;
+    let mut taken = EncoderChoice::new(
+        backend,
+        candidate.device,
+        candidate.advertised.name,
+        codec,
+    );
+    taken.chroma = chroma;
+    if let Some(path) = args.choice.require_path {
+        taken.max_path = path;
+    }
+    Ok((taken, choice.chosen.why))
+}
+
+impl Offers {
+    /// The table for people.
+    pub(super) fn text(&self) -> String {
+        let mut table = Table::new();
+        table.head(["codec", "encoder", "on", "chroma", "why"]);
+        for row in &self.table {
+            let (encoder, style) = match &row.encoder {
+                Some(name) => (name.clone(), GOOD),
+                None => ("none".to_owned(), WARN),
+            };
+            let plain = anstyle::Style::new();
+            let chroma = row.chroma.map_or(String::new(), |c| c.to_string());
+            table.styled([
+                (row.codec.to_string(), plain),
+                (encoder, style),
+                (row.device.clone().unwrap_or_default(), plain),
+                (chroma, plain),
+                (row.why.clone(), DIM),
+            ]);
+        }
+        let mut text = table.render();
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "  tried in {:.1} s; a client gets the first codec that it shows",
+            self.took.as_secs_f64()
+        );
+        text
+    }
+}
