@@ -118,7 +118,7 @@ pub(crate) fn encode(
     let declared = task.source.declared();
     let stage = task
         .picture
-        .stage(size, declared, task.choice.require_path)?;
+        .stage(codec, size, declared, task.choice.require_path)?;
     let ring = Ring::new(&task.run.memory, fourcc, size)?;
     // Of a dma-buf a GPU may make what the converter does not.
     if !ring.real_dma_bufs() {

@@ -9,11 +9,19 @@ use scanout_core::geometry::Damage;
 use scanout_core::sync::{Acquire, Release};
 
 use super::config::{GlStreamConfig, GlStreamError};
+use super::control::{Brain, Control};
 use super::cursor::Pointer;
 use super::inbox::{Draw, Inbox, Shown};
-use super::stats::GlStreamStats;
+use super::keeper::Threads;
+use super::stats::{GlStreamStats, Stats};
 use super::viewers::{Cursor, Viewers};
 use crate::gl::StreamClock;
+
+/// Longest wait for the threads of a stream that is dropped.
+const DROP_LIMIT: Duration = Duration::from_secs(1);
+
+/// What stands for a limit that no clock can say.
+const MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// One console's stream: scanouts and draws in, viewers fed.
 ///
@@ -32,18 +40,46 @@ pub struct GlStream {
     inbox: Arc<Inbox>,
     pointer: Arc<Pointer>,
     clock: StreamClock,
+    stats: Arc<Stats>,
+    threads: Arc<Threads>,
+    stopped: bool,
 }
 
 impl GlStream {
     /// Starts the stream's thread. Opens no encoder yet.
     pub fn start(config: GlStreamConfig) -> Result<Self, GlStreamError> {
-        let _offers = config.offers()?;
+        let offers = config.offers()?;
         let clock = StreamClock::start();
+        let brain = Placeholder { offers };
+        Self::with(brain, config, clock)
+    }
+
+    /// Starts the thread around any machine.
+    pub(super) fn with(
+        brain: impl Brain + 'static,
+        config: GlStreamConfig,
+        clock: StreamClock,
+    ) -> Result<Self, GlStreamError> {
         let inbox = Arc::new(Inbox::new(config.max_viewers));
+        let stats = Arc::new(Stats::default());
+        let threads = Arc::new(Threads::default());
+        let control = Control::new(
+            brain,
+            config,
+            Arc::clone(&inbox),
+            Arc::clone(&stats),
+            Arc::clone(&threads),
+        );
+        threads
+            .spawn("scanout-gl", 1, move || control.run())
+            .map_err(GlStreamError::Thread)?;
         Ok(Self {
             inbox,
             pointer: Arc::default(),
             clock,
+            stats,
+            threads,
+            stopped: false,
         })
     }
 
@@ -54,12 +90,17 @@ impl GlStream {
     /// The stream keeps the buffer (its descriptors, so its memory too) until a second after
     /// something else was shown in its place.
     pub fn scanout(&self, buffer: SourceBuffer) {
-        self.inbox.show(Shown::Scanout(buffer));
+        self.show(Shown::Scanout(buffer));
     }
 
     /// The producer shows nothing. Viewers keep the last picture.
     pub fn disable(&self) {
-        self.inbox.show(Shown::Nothing);
+        self.show(Shown::Nothing);
+    }
+
+    fn show(&self, shown: Shown) {
+        let outdated = self.inbox.show(shown);
+        self.stats.unstaged(outdated);
     }
 
     /// The producer has drawn into what it shows, and waits. `damage` is what changed, in
@@ -67,12 +108,16 @@ impl GlStream {
     /// what to wait for before reading.
     pub fn draw(&self, damage: Damage, acquire: Acquire, release: Release) {
         let received = Instant::now();
-        self.inbox.draw(Draw {
+        self.stats.drawn(1);
+        let draw = Draw {
             damage,
             acquire,
             release,
             received,
-        });
+        };
+        if !self.inbox.draw(draw) {
+            self.stats.unstaged(1);
+        }
     }
 
     /// The guest's pointer is like this now.
@@ -88,19 +133,63 @@ impl GlStream {
 
     /// Counts and times so far. Takes some microseconds.
     pub fn stats(&self) -> GlStreamStats {
-        GlStreamStats::default()
+        self.stats.snapshot()
     }
 
     /// Stops: draws are answered, viewers' outlets dropped, encoders closed. Blocks at most
     /// `limit`; what a driver holds up by then is left behind, without any source.
-    pub fn stop(self, _limit: Duration) -> Result<GlStreamStats, GlStreamError> {
-        self.inbox.close();
+    pub fn stop(mut self, limit: Duration) -> Result<GlStreamStats, GlStreamError> {
+        self.stopped = true;
+        self.end(limit)?;
         Ok(self.stats())
+    }
+
+    fn end(&self, limit: Duration) -> Result<(), GlStreamError> {
+        self.inbox.close();
+        let now = Instant::now();
+        let deadline = now.checked_add(limit).unwrap_or(now + MOST);
+        match self.threads.join(deadline) {
+            (0, false) => Ok(()),
+            (0, true) => Err(GlStreamError::Panicked),
+            (left, _) => Err(GlStreamError::StopTimedOut { limit, left }),
+        }
+    }
+}
+
+impl Drop for GlStream {
+    fn drop(&mut self) {
+        if self.stopped {
+            return;
+        }
+        if let Err(error) = self.end(DROP_LIMIT) {
+            tracing::error!(%error, "a stream was dropped");
+        }
     }
 }
 
 impl fmt::Debug for GlStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GlStream").finish_non_exhaustive()
+    }
+}
+
+struct Placeholder {
+    offers: Vec<crate::gl::Offer>,
+}
+
+impl Brain for Placeholder {
+    fn handle(
+        &mut self,
+        _: Instant,
+        event: crate::gl::Event<'_>,
+        actions: &mut Vec<crate::gl::Action>,
+    ) {
+        if let crate::gl::Event::Draw { draw, .. } = event {
+            actions.push(crate::gl::Action::Answer(draw));
+        }
+        let _ = &self.offers;
+    }
+    fn deadline(&self) -> Option<Instant> {
+        None
     }
 }

@@ -56,7 +56,8 @@ pub(super) enum FromStage {
     Opened(StageId, Arc<Session>),
     Failed(StageId, String),
     CoderOpened(CoderId, StreamId),
-    CoderFailed(CoderId, String),
+    /// True where the whole stage has.
+    CoderFailed(CoderId, String, bool),
     Packet(CoderId, Arc<StreamInfo>, Packet),
 }
 
@@ -154,10 +155,6 @@ impl Inbox {
         drop(state);
         self.filled.notify_all();
         drop(waiting);
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
     }
 
     /// The producer shows something else. Draws into what it showed before are answered:

@@ -6,10 +6,17 @@
 //! changed and closed on a thread per stage.
 
 mod config;
+mod control;
 mod cursor;
 mod handle;
 mod inbox;
+mod joint;
+mod keeper;
+mod sink;
+mod source;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod viewers;
 
 pub use config::{EncoderChoice, GlStreamConfig, GlStreamError};
