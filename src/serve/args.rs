@@ -178,8 +178,9 @@ pub(super) struct WatchArgs {
     pub(super) metrics_insecure: bool,
 }
 
-/// What stock clients show, the cheapest to code first.
-const DEFAULT_CODECS: [Codec; 2] = [Codec::H264, Codec::Vp8];
+/// What stock clients show: the one that is cheapest to code and to send, one for
+/// clients without a decoder of it, and one that every client has.
+const DEFAULT_CODECS: [Codec; 3] = [Codec::H264, Codec::Vp8, Codec::Mjpeg];
 
 fn orientation(text: &str) -> Result<Orientation, String> {
     match text {

@@ -13,7 +13,7 @@ use super::args::ServeArgs;
 use super::player::Facts;
 use crate::cli::Context;
 use crate::console::{DIM, GOOD, Table, WARN};
-use crate::encode::convertible;
+use crate::encode::{PictureArgs, convertible};
 use crate::encode::choose::{Need, choose};
 use crate::failure::{Exit, Failure};
 
@@ -44,6 +44,8 @@ pub(super) fn offers(
     context: &Context,
 ) -> Result<Offers, Failure> {
     let codecs = codecs(&args.stream.codec)?;
+    let backends: Vec<Arc<dyn Backend>> =
+        scanout::backends().into_iter().map(Arc::from).collect();
     let begun = Instant::now();
     let mut offers = Offers {
         choices: Vec::new(),
@@ -53,7 +55,7 @@ pub(super) fn offers(
     let mut first_failure = None;
     for codec in codecs {
         let tried = Instant::now();
-        let best = best(codec, args, source, context);
+        let best = best(codec, args, source, &backends, context);
         let trial_s = tried.elapsed().as_secs_f64();
         match best {
             Ok((taken, why)) => {
@@ -110,38 +112,51 @@ fn best(
     codec: Codec,
     args: &ServeArgs,
     source: &Facts,
+    backends: &[Arc<dyn Backend>],
     context: &Context,
 ) -> Result<(EncoderChoice, String), Failure> {
     let try_in = |chroma| {
+        let picture = PictureArgs {
+            chroma,
+            ..PictureArgs::default()
+        };
+        // Neither the colour of a codec nor a conversion is the user's to change here.
+        let not_here = |failure: Failure| Failure::new(Exit::NoEncoder, failure);
+        let max_path = args.choice.require_path;
+        let stage = picture
+            .stage(codec, source.size, source.declared, max_path)
+            .map_err(not_here)?;
         // Of a dma-buf a GPU may make what the converter does not.
         if !source.real_dma_bufs {
-            convertible(source.fourcc, chroma)?;
+            convertible(source.fourcc, chroma).map_err(not_here)?;
         }
         let need = Need {
             codec: Some(codec),
             chroma,
             size: source.size,
         };
-        choose(&need, &args.choice, context).map(|choice| (choice, chroma))
+        choose(&need, &args.choice, context).map(|choice| (choice, stage))
     };
-    let (choice, chroma) = match try_in(args.stream.chroma) {
+    let (choice, stage) = match try_in(args.stream.chroma) {
         Err(failure) if failure.exit == Exit::NoEncoder && args.stream.chroma != Chroma::C420 => {
             try_in(Chroma::C420)?
         }
         tried => tried?,
     };
-    let backend: Arc<dyn Backend> = Arc::from(choice.backend);
     let candidate = choice.chosen.candidate;
+    // Those of one backend share their pictures.
+    let backend = backends.iter().find(|b| b.name() == candidate.backend);
+    let backend = backend
+        .ok_or_else(|| Failure::new(Exit::Internal, "the chosen encoder's backend is gone"))?;
     let mut taken = EncoderChoice::new(
-        backend,
+        Arc::clone(backend),
         candidate.device,
         candidate.advertised.name,
         codec,
     );
-    taken.chroma = chroma;
-    if let Some(path) = args.choice.require_path {
-        taken.max_path = path;
-    }
+    taken.chroma = stage.chroma;
+    taken.color = stage.color;
+    taken.max_path = stage.max_path;
     Ok((taken, choice.chosen.why))
 }
 

@@ -17,7 +17,7 @@ use super::screen::Screen;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::memory::Ring;
-use crate::source::{self, SourceArgs};
+use crate::source::{self, Declared, SourceArgs};
 
 /// A buffer comes back within this time: many times what a stream may hold a draw.
 const BUFFER_LIMIT: Duration = Duration::from_secs(10);
@@ -83,6 +83,7 @@ pub(super) struct Facts {
     pub(super) description: String,
     pub(super) size: Size,
     pub(super) fourcc: Fourcc,
+    pub(super) declared: Declared,
     pub(super) real_dma_bufs: bool,
 }
 
@@ -225,6 +226,7 @@ impl Player {
             description: self.args.describe(reader),
             size: reader.size(),
             fourcc: reader.fourcc(),
+            declared: self.args.declared(),
             real_dma_bufs: self.ring.real_dma_bufs(),
         }
     }
