@@ -10,7 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod gl;
-pub mod stream;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod stream;
 pub mod wire;

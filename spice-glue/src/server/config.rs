@@ -5,14 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::ConfigError;
+use crate::wire::main::NAME_MAX;
 
-/// The longest password that a ticket of 128 bytes is agreed to carry.
-pub const PASSWORD_MAX: usize = 60;
 /// Consoles that a client can tell apart: the channel id is one byte, and clients
 /// number displays from 0.
 const CONSOLES_MAX: usize = 16;
-/// What a client's window title shows is cut off far below this.
-const NAME_MAX: usize = 256;
 
 /// One address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -243,24 +240,41 @@ mod tests {
             refused.insecure_plaintext = true;
             refused.validate(1).unwrap();
         }
-        for near in ["127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-            config(Listen::Tcp(addr(near)), password()).validate(1).unwrap();
-            config(Listen::Tcp(addr(near)), Auth::Open).validate(1).unwrap();
+        for near in [
+            "127.0.0.1:1",
+            "127.8.9.1:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            config(Listen::Tcp(addr(near)), password())
+                .validate(1)
+                .unwrap();
+            config(Listen::Tcp(addr(near)), Auth::Open)
+                .validate(1)
+                .unwrap();
         }
-        config(Listen::Unix("/run/s".into()), Auth::Open).validate(1).unwrap();
+        config(Listen::Unix("/run/s".into()), Auth::Open)
+            .validate(1)
+            .unwrap();
     }
 
     #[test]
     fn a_network_never_gets_in_without_a_password() {
         let mut plain = config(Listen::Tcp(addr("0.0.0.0:1")), Auth::Open);
         plain.insecure_plaintext = true;
-        assert!(matches!(plain.validate(1), Err(ConfigError::OpenToNetwork(_))));
+        assert!(matches!(
+            plain.validate(1),
+            Err(ConfigError::OpenToNetwork(_))
+        ));
         let mut tls = config(Listen::Tls(addr("0.0.0.0:1")), Auth::Open);
         tls.tls = Some(TlsFiles {
             certificate: "/c".into(),
             key: "/k".into(),
         });
-        assert!(matches!(tls.validate(1), Err(ConfigError::OpenToNetwork(_))));
+        assert!(matches!(
+            tls.validate(1),
+            Err(ConfigError::OpenToNetwork(_))
+        ));
         tls.auth = password();
         tls.validate(1).unwrap();
         tls.tls = None;

@@ -17,7 +17,9 @@ pub enum ConfigError {
     )]
     Plaintext(SocketAddr),
     /// A network without a password.
-    #[error("{0} is beyond this machine: whoever reaches it could use the screen; give a password file")]
+    #[error(
+        "{0} is beyond this machine: whoever reaches it could use the screen; give a password file"
+    )]
     OpenToNetwork(SocketAddr),
     /// TLS without certificate and key.
     #[error("an address for TLS, but no certificate and key")]

@@ -254,7 +254,10 @@ mod tests {
         let start = Instant::now();
         let lines = (0..1000).filter(|_| log.take(start).is_some()).count();
         assert_eq!(lines, LOG_LINES as usize);
-        assert_eq!(log.take(start + LOG_SPAN), Some(1000 - u64::from(LOG_LINES)));
+        assert_eq!(
+            log.take(start + LOG_SPAN),
+            Some(1000 - u64::from(LOG_LINES))
+        );
         assert_eq!(log.take(start + LOG_SPAN), Some(0));
     }
 }

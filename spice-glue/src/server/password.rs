@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::config::PASSWORD_MAX;
 use super::error::PasswordError;
+use crate::wire::link::PASSWORD_MAX;
 
 /// A password, a date, and some room for those who end lines in their own way.
 const FILE_MAX: usize = 1024;
@@ -246,7 +246,10 @@ mod tests {
         ticket.push(0);
         assert!(parsed(&longest, NOW).unwrap().matches(&ticket));
         let seen = parsed(&[b'x'; PASSWORD_MAX + 1], NOW).err();
-        assert!(matches!(seen, Some(PasswordError::TooLong { seen: 61, .. })));
+        assert!(matches!(
+            seen,
+            Some(PasswordError::TooLong { seen: 61, .. })
+        ));
     }
 
     #[test]
@@ -332,7 +335,10 @@ mod tests {
         let long = folder.join("long");
         std::fs::write(&long, [b'\n'; FILE_MAX + 1]).unwrap();
         let seen = Password::read(&long, NOW).err();
-        assert!(matches!(seen, Some(PasswordError::FileTooLong { .. })), "{seen:?}");
+        assert!(
+            matches!(seen, Some(PasswordError::FileTooLong { .. })),
+            "{seen:?}"
+        );
         let seen = Password::read(&folder.join("none"), NOW).err();
         assert!(matches!(seen, Some(PasswordError::Read { .. })), "{seen:?}");
         std::fs::remove_dir_all(&folder).unwrap();

@@ -128,11 +128,20 @@ mod tests {
         };
         let (cert, key) = pair();
         write(&cert, "no key");
-        assert!(matches!(Tls::load(files.clone()), Err(TlsError::Pem { .. })));
+        assert!(matches!(
+            Tls::load(files.clone()),
+            Err(TlsError::Pem { .. })
+        ));
         write("no certificate", &key);
-        assert!(matches!(Tls::load(files.clone()), Err(TlsError::NoCertificate(_))));
+        assert!(matches!(
+            Tls::load(files.clone()),
+            Err(TlsError::NoCertificate(_))
+        ));
         write(&cert, &pair().1);
-        assert!(matches!(Tls::load(files.clone()), Err(TlsError::Unusable { .. })));
+        assert!(matches!(
+            Tls::load(files.clone()),
+            Err(TlsError::Unusable { .. })
+        ));
         write(&cert, &key);
         let tls = Tls::load(files.clone()).unwrap();
         let first = tls.config();
