@@ -17,8 +17,8 @@ use super::source::Sources;
 use super::stats::Stats;
 use super::viewers::Outlet;
 use crate::gl::{
-    Action, Backlog, CoderId, DrawId, Event, OfferId, Outgoing, ScanoutId, StageId, StageSpec,
-    VideoCodec, ViewerId,
+    Action, Backlog, CoderId, DrawId, Event, Machine, OfferId, Outgoing, ScanoutId, StageId,
+    StageSpec, VideoCodec, ViewerId,
 };
 
 /// The machine as its driver sees it: a scripted one takes its place in tests.
@@ -28,6 +28,16 @@ pub(super) trait Brain: Send {
 
     /// When to say that time has passed.
     fn deadline(&self) -> Option<Instant>;
+}
+
+impl Brain for Machine {
+    fn handle(&mut self, now: Instant, event: Event<'_>, actions: &mut Vec<Action>) {
+        Self::handle(self, now, event, actions);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Self::deadline(self)
+    }
 }
 
 /// Draws that may wait for the machine, which answers each within a slot.
