@@ -60,11 +60,6 @@ use tokio::time::timeout;
 pub use config::{Auth, Limits, Listen, Security, ServerConfig, Sharing, TlsFiles};
 pub use console::{Console, InputSink, Joined, NoInput, Screen};
 pub use error::{ConfigError, PasswordError, Refusal, ServerError, TlsError};
-<<<<<<< HEAD
-mod listen;
-mod stream_io;
-mod tls;
-=======
 pub use running::Running;
 pub use stats::{ClientStats, Refusals, ServerStats};
 
@@ -358,4 +353,3 @@ fn accepted(stream: Stream, peer: Peer, security: Security, shared: &Arc<Shared>
         drop(alive);
     });
 }
->>>>>>> server
