@@ -3,5 +3,6 @@
 
 mod draws;
 mod joining;
+mod orders;
 mod resize;
 mod world;
