@@ -7,4 +7,5 @@ mod joining;
 mod orders;
 mod resize;
 mod slow;
+mod stamps;
 mod world;
