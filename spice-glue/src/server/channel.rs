@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::registry::{Claim, Goodbye, Session};
 use super::stream_io::Stream;
 use super::{Shared, cursor_channel, display_channel, inputs_channel, main_channel};
+use crate::gl::CloseReason;
 use crate::wire::WireError;
 use crate::wire::base::{BaseClientMessage, BaseServerMessage};
 use crate::wire::frame::{MINI_HEADER_LEN, MiniHeader, client_bound};
@@ -89,7 +90,9 @@ pub(super) async fn serve(stream: Stream, caps: Capabilities, claim: Claim, serv
     drop(claim);
     match &end {
         End::Malformed(_) => server.counters.malformed.add(1),
-        End::Stalled(_) => server.counters.stalled.add(1),
+        End::Stalled(_) | End::Goodbye(Goodbye::Screen(CloseReason::Stalled { .. })) => {
+            server.counters.stalled.add(1);
+        }
         End::Goodbye(Goodbye::Silent) if kind == ChannelType::Main => {
             server.counters.silent.add(1);
         }

@@ -52,6 +52,7 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
     tokio::select! {
         end = read(incoming, &*viewer, &queue, server) => end,
         end = write(outflow, &*viewer, &queue, server) => end,
+        end = queue.ended() => Err(End::Goodbye(end)),
     }
 }
 
@@ -110,7 +111,7 @@ async fn write(
         // A client that acknowledges nothing takes nothing; one with nothing to wait for
         // may be as quiet as it likes.
         let batch = match timeout(limit, queue.next()).await {
-            Ok(batch) => batch.map_err(End::Goodbye)?,
+            Ok(batch) => batch,
             Err(_) if queue.waits_for_client() => return Err(End::Stalled(limit)),
             Err(_) => continue,
         };
