@@ -25,6 +25,7 @@ fn every_codec_goes_into_its_files_at_odd_sizes() {
         ("vp8", &["a.ivf", "a.mkv"]),
         ("vp9", &["b.ivf", "b.mp4", "b.mkv"]),
         ("av1", &["a.obu", "c.ivf", "c.mp4", "c.mkv"]),
+        ("mjpeg", &["a.mjpeg", "a.mkv"]),
     ] {
         if !have_encoder(codec) {
             continue;

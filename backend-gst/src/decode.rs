@@ -97,6 +97,7 @@ fn candidates(codec: Codec) -> (Option<&'static str>, &'static [&'static str], &
             "gstreamer1.0-libav",
         ),
         Codec::Vp8 => (None, &["vp8dec", "avdec_vp8"], "gstreamer1.0-plugins-good"),
+        Codec::Mjpeg => (None, &["avdec_mjpeg", "jpegdec"], "gstreamer1.0-libav"),
         Codec::Vp9 => (None, &["vp9dec", "avdec_vp9"], "gstreamer1.0-plugins-good"),
         _ => (
             Some("av1parse"),
@@ -142,6 +143,8 @@ impl Decoder {
             Codec::Av1 => caps
                 .field("stream-format", "obu-stream")
                 .field("alignment", "tu"),
+            // Each packet is a picture, whole.
+            Codec::Mjpeg => caps.field("parsed", true),
             _ => caps,
         };
         let raw = gstreamer::Caps::builder("video/x-raw")

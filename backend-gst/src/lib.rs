@@ -2,7 +2,7 @@
 //!
 //! [`GstBackend`] finds the encoder elements of the installed GStreamer (1.22
 //! and newer) and drives them: `x264enc`, `openh264enc`, `x265enc`, `svtav1enc`,
-//! `av1enc`, `rav1enc`, `vp8enc`, `vp9enc` on the CPU, and the elements of va,
+//! `av1enc`, `rav1enc`, `vp8enc`, `vp9enc`, `jpegenc` on the CPU, and the elements of va,
 //! msdk, qsv, nvcodec, v4l2 and vulkan on hardware. Each encoder is a pipeline of
 //! its own, `appsrc ! element ! appsink`, whose pictures are read in place and
 //! whose packets come out one per picture, without delay. Pictures come from the

@@ -147,7 +147,7 @@ fn parser(codec: Codec, container: Container) -> Option<&'static str> {
     match codec {
         Codec::H264 => Some("h264parse"),
         Codec::H265 => Some("h265parse"),
-        Codec::Vp8 => None,
+        Codec::Vp8 | Codec::Mjpeg => None,
         // Matroska needs none of what it finds.
         Codec::Vp9 => (container == Container::Mp4).then_some("vp9parse"),
         _ => Some("av1parse"),
@@ -213,7 +213,7 @@ impl Muxer {
         let Some(container) = Container::of(&path) else {
             return Err(MuxError::Extension { path });
         };
-        if container == Container::Mp4 && stream.codec == Codec::Vp8 {
+        if container == Container::Mp4 && matches!(stream.codec, Codec::Vp8 | Codec::Mjpeg) {
             return Err(MuxError::Codec {
                 container: "mp4",
                 codec: stream.codec,

@@ -26,8 +26,25 @@ struct Rate {
 pub(crate) const fn qp_scale(codec: Codec) -> QpBounds {
     match codec {
         Codec::H264 | Codec::H265 => QpBounds { min: 0, max: 51 },
+        Codec::Mjpeg => QpBounds { min: 0, max: 100 },
         _ => QpBounds { min: 0, max: 63 },
     }
+}
+
+/// The quantisers used where the caller has no opinion.
+const fn unbounded(codec: Codec) -> QpBounds {
+    match codec {
+        // A quality above 90 takes twice the bits for nothing that is seen, and
+        // below 30 text cannot be read.
+        Codec::Mjpeg => QpBounds { min: 10, max: 70 },
+        _ => qp_scale(codec),
+    }
+}
+
+/// Bounds of the quantiser that `config` amounts to.
+pub(crate) fn qp_bounds(config: &EncoderConfig) -> QpBounds {
+    let asked = config.rate.qp_bounds();
+    asked.unwrap_or_else(|| unbounded(config.codec))
 }
 
 impl Rate {
@@ -47,7 +64,7 @@ impl Rate {
                 peak_bps: bitrate.as_bps(),
                 window,
                 qp: scale.max,
-                bounds: held(qp.unwrap_or(scale)),
+                bounds: held(qp.unwrap_or(unbounded(config.codec))),
             },
             RateControl::Variable {
                 target,
@@ -59,7 +76,7 @@ impl Rate {
                 peak_bps: peak.as_bps().max(target.as_bps()),
                 window,
                 qp: scale.max,
-                bounds: held(qp.unwrap_or(scale)),
+                bounds: held(qp.unwrap_or(unbounded(config.codec))),
             },
             RateControl::ConstantQp { qp } => Self::quantiser(qp, scale),
             // Modes to come: validated away by `configure`.
@@ -110,6 +127,11 @@ fn number(value: Value, row: &Element, config: &EncoderConfig) -> Option<i64> {
         Value::Qp => rate.qp.into(),
         Value::QpMin => rate.bounds.min.into(),
         Value::QpMax => rate.bounds.max.into(),
+        Value::Quality => match config.rate {
+            RateControl::ConstantQp { qp } => 100 - i64::from(qp.min(100)),
+            // Before the first picture is looked at.
+            _ => 100 - i64::from(rate.bounds.max.clamp(rate.bounds.min, 100)),
+        },
         Value::Interval => match config.keyframes {
             Keyframes::Every(pictures) => pictures.get().into(),
             _ => 0,
@@ -146,6 +168,8 @@ pub(crate) fn configure(
     plan.apply(row.low_delay)?;
     plan.rate()?;
     match config.keyframes {
+        // Each picture is one.
+        _ if row.codec.is_intra_only() => {}
         Keyframes::Every(_) => plan.group("a keyframe interval", row.every)?,
         _ => plan.group("keyframes on request only", row.on_request)?,
     }
@@ -279,7 +303,9 @@ impl Plan<'_> {
             }
             _ => {}
         }
-        self.group("the length of the rate buffer", self.row.window)?;
+        if self.row.rate_by_quality.is_none() {
+            self.group("the length of the rate buffer", self.row.window)?;
+        }
         if let Some(bounds) = self.config.rate.qp_bounds() {
             self.group("quantiser bounds", self.row.qp_bounds)?;
             let lowest = self.row.lowest_qp;

@@ -45,7 +45,7 @@ impl ReleaseSink for Released {
 fn a_session_codes_every_frame_with_every_element() {
     let size = Size::new(161, 91);
     for element in installed() {
-        let stager = stager(&StageConfig::new(size));
+        let stager = stager(&stage_config(element, size));
         let session = Session::start(stager, SessionConfig::every_frame()).unwrap();
         let kept = Kept::default();
         let stream = session

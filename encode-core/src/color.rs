@@ -142,6 +142,15 @@ impl ColorSpec {
         range: Range::Limited,
         chroma_site: ChromaSite::Left,
     };
+
+    /// The only colour of a JFIF picture (T.871): BT.601 matrix, full range,
+    /// chroma in the middle of its luma samples; of a desktop's pixels.
+    pub const JFIF: Self = Self {
+        matrix: Matrix::Bt601,
+        range: Range::Full,
+        chroma_site: ChromaSite::Center,
+        ..Self::DESKTOP
+    };
 }
 
 impl Default for ColorSpec {

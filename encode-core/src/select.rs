@@ -177,6 +177,8 @@ const fn reach_ms(codec: Codec) -> f64 {
         Codec::H264 => 0.0,
         Codec::H265 | Codec::Vp9 | Codec::Vp8 => 10.0,
         Codec::Av1 => 20.0,
+        // Everybody decodes it, at many times the bits: only where it is asked for.
+        Codec::Mjpeg => 200.0,
     }
 }
 

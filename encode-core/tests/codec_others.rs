@@ -4,7 +4,7 @@
 mod codec_support;
 
 use codec_support::{Folder, encode, has_tool};
-use scanout_core::codec::{av1, hevc, vp8, vp9};
+use scanout_core::codec::{SyntaxError, av1, hevc, jpeg, vp8, vp9};
 use scanout_core::geometry::Size;
 
 /// Frames of an IVF file.
@@ -148,4 +148,68 @@ fn keyframes_sizes_and_colours_of_the_other_codecs_are_found() {
     let contents = hevc::contents(&stream);
     assert!(contents.vps && contents.sps && contents.pps && contents.keyframe);
     assert_eq!(contents.pictures, 2);
+}
+
+/// A JFIF picture's segments up to its scan: `sampling` is that of luma, chroma's is 1x1.
+fn jpeg_head(marker: u8, sampling: u8, components: u8) -> Vec<u8> {
+    let mut head = vec![0xFF, 0xD8];
+    head.extend(b"\xFF\xE0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
+    // A table, and fill bytes before the next marker.
+    head.extend([0xFF, 0xC4, 0, 3, 0, 0xFF, 0xFF]);
+    head.extend([0xFF, marker, 0, 8 + 3 * components, 8]);
+    head.extend([181u16, 323].map(u16::to_be_bytes).concat());
+    head.push(components);
+    for component in 0..components {
+        let factors = if component == 0 { sampling } else { 0x11 };
+        head.extend([component + 1, factors, 0]);
+    }
+    head.extend([0xFF, 0xDA, 0, 2]);
+    head
+}
+
+#[test]
+fn sizes_and_sampling_of_jpegs_are_found() {
+    let size = Size::new(323, 181);
+    for (sampling, subsampling) in [
+        (0x22, (true, true)),
+        (0x21, (true, false)),
+        (0x11, (false, false)),
+    ] {
+        let header = jpeg::FrameHeader::read(&jpeg_head(0xC0, sampling, 3)).unwrap();
+        assert_eq!(header.subsampling, subsampling);
+        assert_eq!((header.size, header.precision), (size, 8));
+        assert!(header.jfif && header.baseline);
+    }
+    let grey = jpeg::FrameHeader::read(&jpeg_head(0xC2, 0x11, 1)).unwrap();
+    assert_eq!((grey.components, grey.baseline), (1, false));
+}
+
+#[test]
+fn what_is_no_jpeg_or_ends_early_is_an_error() {
+    let whole = jpeg_head(0xC0, 0x22, 3);
+    for length in 0..whole.len() {
+        let seen = jpeg::FrameHeader::read(&whole[..length]);
+        assert!(
+            matches!(seen, Err(SyntaxError::Truncated { .. })),
+            "{length}: {seen:?}"
+        );
+    }
+    for (at, byte) in [(0, 0), (1, 0xD9), (2, 0), (5, 1), (36, 4)] {
+        let mut broken = whole.clone();
+        broken[at] = byte;
+        assert!(jpeg::FrameHeader::read(&broken).is_err(), "{byte} at {at}");
+    }
+}
+
+#[test]
+fn a_jpeg_of_another_encoder_is_read() {
+    if !has_tool("ffmpeg") {
+        return;
+    }
+    let folder = Folder::new("jpeg");
+    let args = ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p"];
+    let file = encode(&folder, "a.mjpeg", "323x181", 1, &args);
+    let header = jpeg::FrameHeader::read(&file).unwrap();
+    assert_eq!(header.size, Size::new(323, 181));
+    assert_eq!(header.subsampling, (true, true));
 }

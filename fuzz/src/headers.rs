@@ -2,7 +2,7 @@
 
 use scanout_core::codec::annexb::{self, LengthSize};
 use scanout_core::codec::h264::{self, ParameterSets, Pps, Sps, SpsRewriter};
-use scanout_core::codec::{av1, hevc, vp8, vp9};
+use scanout_core::codec::{av1, hevc, jpeg, vp8, vp9};
 use scanout_core::color::ColorSpec;
 
 pub(crate) fn annexb(data: &[u8]) {
@@ -78,6 +78,7 @@ pub(crate) fn others(data: &[u8]) {
         }
         2 => {
             let _ = vp8::FrameHeader::read(rest);
+            let _ = jpeg::FrameHeader::read(rest);
         }
         _ => {
             let _ = vp9::FrameHeader::read(rest);

@@ -103,9 +103,9 @@ pub(crate) fn frames(text: &str) -> Result<u64, String> {
 /// The largest quantiser of any codec here.
 pub(crate) fn quantiser(text: &str) -> Result<u8, String> {
     match text.parse() {
-        Ok(qp @ 0..=63) => Ok(qp),
+        Ok(qp @ 0..=100) => Ok(qp),
         _ => Err(format!(
-            "{text:?} is no quantiser: 0 to 51 for h264 and h265, 0 to 63 for vp8, vp9 and av1"
+            "{text:?} is no quantiser: 0 to 51 for h264 and h265, 0 to 63 for vp8, vp9 and av1, 0 to 100 for mjpeg"
         )),
     }
 }

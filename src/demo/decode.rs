@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
 use scanout_core::convert::PictureLayout;
-use scanout_core::encoder::{Chroma, StreamInfo};
+use scanout_core::encoder::{Chroma, Codec, StreamInfo};
 use scanout_core::geometry::Size;
 
 use crate::failure::{Exit, Failure};
@@ -95,8 +95,11 @@ pub(super) fn with_ffmpeg(
     each: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let name = format!("ffmpeg on {}", file.display());
-    let pixels = match stream.chroma {
-        Chroma::C444 => "yuv444p",
+    // By another name of full range, ffmpeg would change the samples.
+    let pixels = match (stream.chroma, stream.codec) {
+        (Chroma::C444, Codec::Mjpeg) => "yuvj444p",
+        (_, Codec::Mjpeg) => "yuvj420p",
+        (Chroma::C444, _) => "yuv444p",
         _ => "yuv420p",
     };
     let child = ffmpeg(file)

@@ -200,6 +200,7 @@ fn destinations(directory: &Path, codec: Codec) -> Result<[Destination; 2], Fail
         Codec::H264 => ("demo.h264", "demo.mp4"),
         Codec::H265 => ("demo.h265", "demo.mp4"),
         Codec::Vp8 => ("demo.ivf", "demo.mkv"),
+        Codec::Mjpeg => ("demo.mjpeg", "demo.mkv"),
         _ => ("demo.ivf", "demo.mp4"),
     };
     let of = |name: &str| Destination::new(&directory.join(name), Some(codec));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use scanout_core::color::{ChromaSite, ColorSpec, Matrix, Primaries, Range, Transfer};
+use scanout_core::color::{ColorSpec, Matrix, Primaries, Range, Transfer};
 use scanout_core::encoder::{
     Bitrate, Chroma, Codec, Effort, EncoderConfig, FrameRate, Keyframes, PathClass, QpBounds,
     RateControl, StageConfig,
@@ -88,10 +88,10 @@ pub(crate) struct PictureArgs {
     /// Chroma of the coded pictures: 420 or 444
     #[arg(long, default_value_t = Chroma::C420)]
     pub(crate) chroma: Chroma,
-    /// Colour matrix: bt709 or bt601
-    #[arg(long, value_name = "MATRIX", default_value = "bt709", value_parser = matrix)]
-    pub(crate) color_matrix: Matrix,
-    /// Nominal range: limited or full [default: as a Y4M file says, else limited]
+    /// Colour matrix: bt709 or bt601 [default: what players take the codec for]
+    #[arg(long, value_name = "MATRIX", value_parser = matrix)]
+    pub(crate) color_matrix: Option<Matrix>,
+    /// Nominal range: limited or full [default: as a Y4M file says, else full for mjpeg and limited for others]
     #[arg(long, value_parser = range)]
     pub(crate) range: Option<Range>,
 }
@@ -152,7 +152,11 @@ fn range(text: &str) -> Result<Range, String> {
 impl RateArgs {
     /// The rate control asked for, checked against the codec's scale.
     fn control(&self, codec: Codec) -> Result<RateControl, Failure> {
-        let top = if codec.is_annex_b() { 51 } else { 63 };
+        let top = match codec {
+            Codec::H264 | Codec::H265 => 51,
+            Codec::Mjpeg => 100,
+            _ => 63,
+        };
         for (option, qp) in [
             ("--qp", self.qp),
             ("--qp-min", self.qp_min),
@@ -201,23 +205,33 @@ impl RateArgs {
 }
 
 impl PictureArgs {
-    fn color(&self, range: Range) -> ColorSpec {
-        let mut color = ColorSpec {
-            range,
-            ..ColorSpec::DESKTOP
-        };
-        if self.color_matrix == Matrix::Bt601 {
-            color.primaries = Primaries::Bt601;
-            color.transfer = Transfer::Bt601;
-            color.matrix = Matrix::Bt601;
+    fn color(&self, preferred: ColorSpec, declared: Declared) -> ColorSpec {
+        let mut color = preferred;
+        match self.color_matrix {
+            Some(Matrix::Bt601) => {
+                color.primaries = Primaries::Bt601;
+                color.transfer = Transfer::Bt601;
+                color.matrix = Matrix::Bt601;
+            }
+            Some(_) => {
+                let chroma_site = color.chroma_site;
+                color = ColorSpec {
+                    chroma_site,
+                    ..ColorSpec::DESKTOP
+                };
+            }
+            None => {}
         }
+        color.range = declared.range.or(self.range).unwrap_or(preferred.range);
+        color.chroma_site = declared.chroma_site.unwrap_or(preferred.chroma_site);
         color
     }
 
-    /// How pictures of `size` are coded, of a source whose samples are as
+    /// How pictures of `size` are coded by `codec`, of a source whose samples are as
     /// `declared`, where it says so: such samples are taken as they are.
-    pub(super) fn stage(
+    pub(crate) fn stage(
         &self,
+        codec: Codec,
         size: Size,
         declared: Declared,
         max_path: Option<PathClass>,
@@ -234,8 +248,16 @@ impl PictureArgs {
         }
         let mut stage = StageConfig::new(size);
         stage.chroma = self.chroma;
-        stage.color = self.color(declared.range.or(self.range).unwrap_or(Range::Limited));
-        stage.color.chroma_site = declared.chroma_site.unwrap_or(ChromaSite::Left);
+        stage.color = self.color(codec.preferred_color(size), declared);
+        if let Some(only) = codec.required_color()
+            && (stage.color.matrix, stage.color.range) != (only.matrix, only.range)
+        {
+            return Err(Failure::usage(format_args!(
+                "{codec} pictures are always {only}, not {}",
+                stage.color
+            ))
+            .hint("leave --color-matrix and --range out, or choose another --codec"));
+        }
         if let Some(path) = max_path {
             stage.max_path = path;
         }
@@ -261,7 +283,7 @@ impl Default for PictureArgs {
     fn default() -> Self {
         Self {
             chroma: Chroma::C420,
-            color_matrix: Matrix::Bt709,
+            color_matrix: None,
             range: None,
         }
     }

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 /// How packets are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Container {
-    /// Packets one after the other: Annex-B byte streams and AV1 temporal units.
+    /// Packets one after the other: Annex-B byte streams, AV1 temporal units and JPEGs.
     Raw,
     /// Frames with size and time.
     Ivf,
@@ -24,13 +24,14 @@ pub(crate) enum Container {
 const MP4_MIN_SIDE: u32 = 16;
 
 /// The extensions with the codecs that they can hold, the default first.
-const EXTENSIONS: [(&str, Container, &[Codec]); 9] = [
+const EXTENSIONS: [(&str, Container, &[Codec]); 10] = [
     ("h264", Container::Raw, &[Codec::H264]),
     ("264", Container::Raw, &[Codec::H264]),
     ("h265", Container::Raw, &[Codec::H265]),
     ("265", Container::Raw, &[Codec::H265]),
     ("hevc", Container::Raw, &[Codec::H265]),
     ("obu", Container::Raw, &[Codec::Av1]),
+    ("mjpeg", Container::Raw, &[Codec::Mjpeg]),
     ("ivf", Container::Ivf, &[Codec::Vp8, Codec::Vp9, Codec::Av1]),
     (
         "mp4",
@@ -40,7 +41,14 @@ const EXTENSIONS: [(&str, Container, &[Codec]); 9] = [
     (
         "mkv",
         Container::Mkv,
-        &[Codec::H264, Codec::H265, Codec::Av1, Codec::Vp9, Codec::Vp8],
+        &[
+            Codec::H264,
+            Codec::H265,
+            Codec::Av1,
+            Codec::Vp9,
+            Codec::Vp8,
+            Codec::Mjpeg,
+        ],
     ),
 ];
 

@@ -118,7 +118,7 @@ pub(crate) fn encode(
     let declared = task.source.declared();
     let stage = task
         .picture
-        .stage(size, declared, task.choice.require_path)?;
+        .stage(codec, size, declared, task.choice.require_path)?;
     let ring = Ring::new(&task.run.memory, fourcc, size)?;
     // Of a dma-buf a GPU may make what the converter does not.
     if !ring.real_dma_bufs() {
@@ -187,7 +187,7 @@ pub(crate) fn encode(
 }
 
 /// That frames of `fourcc` can become pictures of `chroma`.
-fn convertible(fourcc: Fourcc, chroma: Chroma) -> Result<(), Failure> {
+pub(crate) fn convertible(fourcc: Fourcc, chroma: Chroma) -> Result<(), Failure> {
     let supports = |chroma| Converter::supports(fourcc, run::target(chroma));
     if supports(chroma) {
         return Ok(());

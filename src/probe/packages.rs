@@ -12,13 +12,14 @@ const VAAPI: &str = "gstreamer1.0-plugins-bad and a VA-API driver (intel-media-v
 
 /// Elements, the codec that they code, and the package of Debian and Ubuntu
 /// that brings them.
-pub(crate) const ELEMENTS: [(&str, Codec, &str); 15] = [
+pub(crate) const ELEMENTS: [(&str, Codec, &str); 16] = [
     ("x264enc", Codec::H264, UGLY),
     ("openh264enc", Codec::H264, BAD),
     ("x265enc", Codec::H265, BAD),
     ("vp8enc", Codec::Vp8, GOOD),
     ("vp9enc", Codec::Vp9, GOOD),
     ("av1enc", Codec::Av1, BAD),
+    ("jpegenc", Codec::Mjpeg, GOOD),
     ("vah264enc", Codec::H264, VAAPI),
     ("vah264lpenc", Codec::H264, VAAPI),
     ("vah265enc", Codec::H265, VAAPI),

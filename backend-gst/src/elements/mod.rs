@@ -117,6 +117,9 @@ pub(crate) enum Value {
     Qp,
     QpMin,
     QpMax,
+    /// The constant quantiser as a quality of libjpeg, or one within the bounds
+    /// to begin with.
+    Quality,
     /// Pictures from one keyframe to the next.
     Interval,
     Threads,
@@ -220,6 +223,9 @@ pub struct Element {
     pub(crate) constant: &'static [Setting],
     pub(crate) variable: &'static [Setting],
     pub(crate) window: &'static [Setting],
+    /// The property of a picture's quality by which we hold the rate ourselves;
+    /// `None` where the element does it.
+    pub(crate) rate_by_quality: Option<&'static str>,
     pub(crate) qp_bounds: &'static [Setting],
     pub(crate) on_request: &'static [Setting],
     pub(crate) every: &'static [Setting],
@@ -253,6 +259,7 @@ pub(crate) const NOTHING: Element = Element {
     constant: &[],
     variable: &[],
     window: &[],
+    rate_by_quality: None,
     qp_bounds: &[],
     on_request: &[],
     every: &[],
@@ -308,6 +315,7 @@ pub(crate) const fn media_type(codec: Codec) -> &'static str {
         Codec::H265 => "video/x-h265",
         Codec::Vp8 => "video/x-vp8",
         Codec::Vp9 => "video/x-vp9",
+        Codec::Mjpeg => "image/jpeg",
         _ => "video/x-av1",
     }
 }

@@ -12,7 +12,7 @@ const NEVER: i64 = 1 << 30;
 
 const BOTH: &[Chroma] = &[Chroma::C420, Chroma::C444];
 
-pub(super) const ELEMENTS: &[Element] = &[X264, OPENH264, X265, SVTAV1, AOM, RAV1E, VP8, VP9];
+pub(super) const ELEMENTS: &[Element] = &[X264, OPENH264, X265, SVTAV1, AOM, RAV1E, VP8, VP9, JPEG];
 
 const X264: Element = Element {
     name: "x264enc",
@@ -377,6 +377,32 @@ const VP9: Element = Element {
         set("threads", Value::Threads),
         set("row-mt", Value::Bool(true)),
         set("tile-columns", Value::ThreadsLog2),
+    ],
+    ..NOTHING
+};
+
+const JPEG_QUALITY: &[Setting] = &[set("quality", Value::Quality)];
+
+const JPEG: Element = Element {
+    name: "jpegenc",
+    codec: Codec::Mjpeg,
+    rank: 100,
+    chroma: BOTH,
+    live_bitrate: Live::InPlace,
+    live_qp: Live::InPlace,
+    package: "gstreamer1.0-plugins-good",
+    notes: &[
+        "A bit rate is held by the quality of each picture, 30 to 90 if not bounded otherwise.",
+    ],
+    low_delay: &[set("snapshot", Value::Bool(false))],
+    constant_qp: JPEG_QUALITY,
+    constant: JPEG_QUALITY,
+    rate_by_quality: Some("quality"),
+    qp_bounds: JPEG_QUALITY,
+    effort: [
+        &[set("idct-method", Value::Nick("ifast"))],
+        &[set("idct-method", Value::Nick("islow"))],
+        &[set("idct-method", Value::Nick("islow"))],
     ],
     ..NOTHING
 };

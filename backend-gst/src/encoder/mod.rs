@@ -1,6 +1,7 @@
 //! One encoder element as a [`scanout_core::encoder::Encoder`].
 
 mod change;
+mod quality;
 mod running;
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,6 +22,7 @@ use crate::frame::{self, WrapError};
 use crate::headers::Headers;
 use crate::pipeline::{ElementError, Unit};
 use crate::settings;
+use quality::{Decided, QualityControl};
 pub(crate) use running::{Input, Memory};
 use running::{Inside, Running, build};
 
@@ -48,6 +50,7 @@ pub(crate) struct GstEncoder {
     retiring: Option<Running>,
     event: Arc<EventFd>,
     bytes: BytesPool,
+    quality: QualityControl,
     next_picture: u64,
     /// Number of the next slot on the frame rate's grid.
     next_slot: u64,
@@ -93,6 +96,7 @@ impl GstEncoder {
             retiring: None,
             event,
             bytes: BytesPool::new(),
+            quality: QualityControl::new(size.area()),
             next_picture: 0,
             next_slot: 0,
             draining: false,
@@ -206,6 +210,7 @@ impl GstEncoder {
         let picture_id = PictureId(self.next_picture);
         let mut times = info.times;
         times.submitted = Some(Instant::now());
+        let decided = self.decide_quality(info.timestamp);
         self.current.early.push_back(buffer);
         self.current.catch_up().map_err(|flow| self.refused(flow))?;
         self.next_picture += 1;
@@ -217,8 +222,19 @@ impl GstEncoder {
             timestamp: info.timestamp,
             times,
             keyframe,
+            decided,
         });
         Ok(picture_id)
+    }
+
+    /// Chooses the quality of the next picture, where the rate is ours to hold.
+    fn decide_quality(&mut self, timestamp: Duration) -> Option<Decided> {
+        let property = self.row.rate_by_quality?;
+        let bounds = settings::qp_bounds(&self.config);
+        let decided = self.quality.decide(&self.config, bounds, timestamp)?;
+        self.current
+            .change(vec![(property, decided.quality.into())]);
+        Some(decided)
     }
 
     /// Takes the next unit of the older pipeline, then of the current one.
@@ -276,6 +292,9 @@ impl GstEncoder {
             return Ok(None);
         };
         source.times.coded = Some(unit.at);
+        if let Some(decided) = source.decided {
+            self.quality.coded(decided, unit.buffer.size());
+        }
         let map = unit
             .buffer
             .map_readable()

@@ -7,11 +7,14 @@ use std::time::Duration;
 use gstreamer::prelude::*;
 use scanout_core::color::ColorSpec;
 use scanout_core::convert::PictureLayout;
-use scanout_core::encoder::{Chroma, EncoderConfig, FrameTimes, OpenError, Picture, PictureId};
+use scanout_core::encoder::{
+    Chroma, Codec, EncoderConfig, FrameTimes, OpenError, Picture, PictureId,
+};
 use scanout_core::geometry::Size;
 use scanout_core::sync::EventFd;
 
 use super::DEPTH;
+use super::quality::Decided;
 use crate::elements::Element;
 use crate::frame;
 use crate::pipeline::{Around, Pipeline, build_error};
@@ -48,6 +51,8 @@ pub(super) struct Inside {
     pub(super) timestamp: Duration,
     pub(super) times: FrameTimes,
     pub(super) keyframe: bool,
+    /// Its quality, where we hold the rate.
+    pub(super) decided: Option<Decided>,
 }
 
 /// A pipeline with the pictures inside it.
@@ -109,6 +114,7 @@ pub(super) fn build(
             detail: format!("{}", input.chroma),
         });
     }
+    check_color(name, row.codec, input.color)?;
     let size = frame::told_size(&input.layout, row.codec);
     let (feature, upload) = match input.memory {
         Memory::Host => (None, row.upload),
@@ -196,6 +202,20 @@ fn check_size(element: &gstreamer::Element, name: &str, size: Size) -> Result<()
     match element.pad_template("sink") {
         Some(template) => check_range(template.caps(), name, size),
         None => Ok(()),
+    }
+}
+
+/// Refuses pictures of another colour than the only one that `codec` has.
+fn check_color(name: &str, codec: Codec, color: ColorSpec) -> Result<(), OpenError> {
+    match codec.required_color() {
+        Some(only) if (only.matrix, only.range) != (color.matrix, color.range) => {
+            Err(OpenError::Unsupported {
+                encoder: name.to_owned(),
+                what: "pictures of that colour",
+                detail: format!("{color}, where {codec} is always {only}"),
+            })
+        }
+        _ => Ok(()),
     }
 }
 

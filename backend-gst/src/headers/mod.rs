@@ -4,7 +4,7 @@
 mod hevc;
 
 use scanout_core::codec::h264::{self, Rewrite, SpsRewriter};
-use scanout_core::codec::{SyntaxError, annexb, av1, hevc as h265, vp8, vp9};
+use scanout_core::codec::{SyntaxError, annexb, av1, hevc as h265, jpeg, vp8, vp9};
 use scanout_core::color::{ColorSpec, Matrix, Range};
 use scanout_core::encoder::{Chroma, Codec, PacketBytes, StreamInfo};
 use scanout_core::geometry::Size;
@@ -81,6 +81,7 @@ impl Headers {
             Codec::H265 => h265::contents(head).keyframe,
             Codec::Vp8 => vp8::FrameHeader::read(unit)?.keyframe.is_some(),
             Codec::Vp9 => vp9::FrameHeader::read(unit)?.keyframe.is_some(),
+            Codec::Mjpeg => jpeg::FrameHeader::read(unit).map(|_| true)?,
             _ => av1::contents(unit, self.sequence)?.keyframe,
         })
     }
@@ -128,6 +129,7 @@ impl Headers {
                 info.reorder_depth = Some(0);
             }
             Codec::Vp9 => self.describe_vp9(packet, info)?,
+            Codec::Mjpeg => self.describe_jpeg(packet, info)?,
             _ => self.describe_av1(packet, info)?,
         }
         match info.reorder_depth {
@@ -268,6 +270,19 @@ impl Headers {
                 && key.color.full_range == (self.color.range == Range::Full),
         );
         info.codec_string = Some("vp9".to_owned());
+        info.reorder_depth = Some(0);
+        Ok(())
+    }
+
+    fn describe_jpeg(&mut self, packet: &[u8], info: &mut StreamInfo) -> Result<(), HeaderError> {
+        let header = jpeg::FrameHeader::read(packet)?;
+        self.check_size(header.size)?;
+        self.check_chroma(header.subsampling)?;
+        // The marker says all of it.
+        let sited =
+            self.chroma == Chroma::C444 || self.color.chroma_site == ColorSpec::JFIF.chroma_site;
+        info.color_in_headers = Some(header.jfif && sited);
+        info.codec_string = Some("mjpeg".to_owned());
         info.reorder_depth = Some(0);
         Ok(())
     }

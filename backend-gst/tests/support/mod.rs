@@ -14,8 +14,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use scanout_core::buffer::{Layout, MemoryImage, SourceBuffer};
 use scanout_core::convert::{PictureFormat, PictureLayout};
 use scanout_core::encoder::{
-    Backend, Codec, EncodeError, Encoder, EncoderConfig, Frame, HostSurface, Packet, Picture,
-    PictureRequest, StageConfig, StageEvent, Stager,
+    Backend, Chroma, Codec, EncodeError, Encoder, EncoderConfig, Frame, HostSurface, Packet,
+    Picture, PictureRequest, StageConfig, StageEvent, Stager,
 };
 use scanout_core::format::Fourcc;
 use scanout_core::geometry::{Damage, Size};
@@ -25,7 +25,7 @@ use scanout_gst::GstBackend;
 /// Longest wait for anything in a test.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-pub const SOFTWARE: [&str; 8] = [
+pub const SOFTWARE: [&str; 9] = [
     "x264enc",
     "openh264enc",
     "x265enc",
@@ -34,6 +34,7 @@ pub const SOFTWARE: [&str; 8] = [
     "rav1enc",
     "vp8enc",
     "vp9enc",
+    "jpegenc",
 ];
 
 /// The software elements that are installed and can be opened; the others are
@@ -68,6 +69,22 @@ pub fn stager(config: &StageConfig) -> Box<dyn Stager> {
         .find(|d| d.id == "cpu")
         .unwrap();
     backend.open(&cpu, config).unwrap()
+}
+
+/// Pictures for `element`, in the colour that its codec is best shown in.
+pub fn stage_config(element: &str, size: Size) -> StageConfig {
+    let mut config = StageConfig::new(size);
+    config.color = codec_of(element).preferred_color(size);
+    config
+}
+
+/// The worst quantiser of a codec.
+pub fn worst_qp(codec: Codec) -> u8 {
+    match codec {
+        Codec::H264 | Codec::H265 => 51,
+        Codec::Mjpeg => 100,
+        _ => 63,
+    }
 }
 
 pub fn config(element: &str) -> EncoderConfig {
@@ -247,10 +264,20 @@ impl Drop for Folder {
     }
 }
 
+/// Of a file that [`write_stream`] makes.
+pub fn extension(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "h264",
+        Codec::H265 => "h265",
+        Codec::Mjpeg => "mjpeg",
+        _ => "ivf",
+    }
+}
+
 /// Writes packets so that ffmpeg can read them: as they are, or in IVF.
 pub fn write_stream(path: &Path, codec: Codec, size: Size, packets: &[Packet]) {
     let mut file = std::fs::File::create(path).unwrap();
-    if codec.is_annex_b() {
+    if codec.is_annex_b() || codec == Codec::Mjpeg {
         for packet in packets {
             file.write_all(&packet.bytes).unwrap();
         }
@@ -278,6 +305,17 @@ pub fn write_stream(path: &Path, codec: Codec, size: Size, packets: &[Packet]) {
     }
 }
 
+/// ffmpeg's name for the samples of a codec's pictures: by another of the same shape
+/// it changes them.
+pub fn pix_fmt(codec: Codec, chroma: Chroma) -> &'static str {
+    match (chroma, codec) {
+        (Chroma::C444, Codec::Mjpeg) => "yuvj444p",
+        (_, Codec::Mjpeg) => "yuvj420p",
+        (Chroma::C444, _) => "yuv444p",
+        _ => "yuv420p",
+    }
+}
+
 /// Decodes with ffmpeg, which must have nothing to say, into raw planes.
 pub fn ffmpeg_decode(path: &Path, pix_fmt: &str) -> Vec<u8> {
     let output = Command::new("ffmpeg")
@@ -301,6 +339,8 @@ pub fn ffmpeg_decode(path: &Path, pix_fmt: &str) -> Vec<u8> {
         .lines()
         // Of raw streams, which carry no times.
         .filter(|l| !l.contains("Timestamps are unset") && !l.contains("deprecated"))
+        // Of few and small pictures without a container.
+        .filter(|l| !l.contains("misdetection possible"))
         .filter(|l| !l.trim().is_empty())
         .collect();
     assert!(said.is_empty(), "{}: {said:?}", path.display());

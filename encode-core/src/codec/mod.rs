@@ -1,6 +1,6 @@
 //! Headers of coded video, read and written: Annex-B and length-prefixed NAL
 //! units, H.264 parameter sets, slice headers and SEI, and as much of HEVC,
-//! AV1, VP8 and VP9 as it takes to find keyframes, sizes and colours.
+//! AV1, VP8, VP9 and JPEG as it takes to find keyframes, sizes and colours.
 //!
 //! Every reader is total: any bytes give a value or a [`SyntaxError`] that names
 //! the element, its bit position, the value seen and the bound. Counts are
@@ -22,6 +22,7 @@ pub mod avcc;
 pub mod bits;
 pub mod h264;
 pub mod hevc;
+pub mod jpeg;
 mod syntax;
 pub mod vp8;
 pub mod vp9;

@@ -83,7 +83,7 @@ impl BytesPool {
     }
 }
 
-/// One access unit (H.264, HEVC), frame (VP8, VP9) or temporal unit (AV1).
+/// One access unit (H.264, HEVC), frame (VP8, VP9, MJPEG) or temporal unit (AV1).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Packet {

@@ -105,7 +105,8 @@ impl FrameRate {
 }
 
 /// Lowest and highest quantiser, in the codec's own scale (H.264 and HEVC 0 to
-/// 51, VP8 and VP9 0 to 63, AV1 0 to 63 as its encoders' command lines count).
+/// 51, VP8 and VP9 0 to 63, AV1 0 to 63 as its encoders' command lines count,
+/// MJPEG 0 to 100: what a quality of libjpeg lacks to 100).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct QpBounds {
     /// Best quality allowed.

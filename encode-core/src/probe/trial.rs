@@ -63,6 +63,7 @@ pub(super) fn trial(
             .clamp(advertised.min_size.height, advertised.max_size.height),
     );
     let mut stage = StageConfig::new(size);
+    stage.color = advertised.codec.preferred_color(size);
     if !advertised.chroma.contains(&Chroma::C420) {
         stage.chroma = *advertised.chroma.first().unwrap_or(&Chroma::C420);
     }

@@ -9,7 +9,8 @@
 //!
 //! What is where: `mailbox` holds the newest frame, `held` the sources being
 //! read, `stream` one encoder with its pending picture, `worker` the loop that
-//! moves frames between them, `stats` the counts and times.
+//! moves frames between them, `waker` how others wake that, `stats` the counts
+//! and times.
 
 mod config;
 mod error;
@@ -17,6 +18,7 @@ mod held;
 mod mailbox;
 mod stats;
 mod stream;
+mod waker;
 mod worker;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub use config::{Delivery, SessionConfig};
 pub use error::{SessionError, StreamError, SubmitError};
 pub use stats::{FrameCounts, SessionStats, StageTimes, StreamStats, Summary};
 pub use stream::{PacketSink, StreamId};
+pub use waker::SessionWaker;
 
 use crate::buffer::BufferKey;
 use crate::encoder::{Adjustment, Applied, EncoderConfig, Frame, Stager, StreamInfo};
@@ -136,6 +139,12 @@ impl Session {
     /// stay otherwise.
     pub fn retire(&self, buffer: &BufferKey) -> Result<(), SessionError> {
         self.tell(Command::Retire(buffer.clone()))
+    }
+
+    /// Wakes the session's thread, from any thread: for whoever makes
+    /// [room](PacketSink::room) in a sink.
+    pub fn waker(&self) -> SessionWaker {
+        self.shared.waker()
     }
 
     /// What a stream's encoder granted. Blocks at most [`SessionConfig::control_limit`].

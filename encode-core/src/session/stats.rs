@@ -103,7 +103,8 @@ pub struct StreamStats {
     pub coded: u64,
     /// Of these, keyframes.
     pub keyframes: u64,
-    /// Pictures passed over because a newer one was ready before the encoder was.
+    /// Pictures passed over because a newer one was ready before the encoder was,
+    /// or before the sink had room.
     pub superseded: u64,
     /// Bytes coded.
     pub bytes: u64,

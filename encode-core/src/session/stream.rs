@@ -27,10 +27,28 @@ impl fmt::Display for StreamId {
 /// Takes a stream's packets.
 ///
 /// Called on the session's thread: what may wait (a socket, a disk) belongs
-/// behind a queue, or the source waits too.
+/// behind a queue, or the source waits too. Where the queue is full,
+/// [`room`](Self::room) says so *before* a picture is coded: a packet that is
+/// thrown away after coding cannot be spared, as later ones refer to it.
 pub trait PacketSink: Send {
     /// The next packet, in order. An error ends the stream.
     fn packet(&mut self, stream: &StreamInfo, packet: &Packet) -> Result<(), BoxedError>;
+
+    /// False while no further picture shall be coded for this sink. Must not wait.
+    ///
+    /// The newest picture is kept meanwhile, with the damage since the one coded last,
+    /// and coded when there is room again: newer ones take its place, none is
+    /// coded late, and the last of a source that goes idle is not lost. With
+    /// [`Delivery::Every`](super::Delivery::Every) nothing may take its place, so
+    /// the producer waits. It is no stall of the encoder, however long it lasts.
+    ///
+    /// Asked when a picture is about to go to the encoder. Pictures that are inside
+    /// of that still arrive, no more than [`Encoder::room`] once told. Whoever makes room
+    /// calls [`SessionWaker::wake`](super::SessionWaker::wake); without, the session
+    /// asks again within 100 ms.
+    fn room(&mut self) -> bool {
+        true
+    }
 
     /// Nothing follows; called exactly once. `Ok` means that the encoder was
     /// drained to its last packet.
@@ -95,12 +113,14 @@ impl Stream {
         self.pending.is_none()
     }
 
-    /// Gives the waiting picture to the encoder where that has room, and every
-    /// finished packet to the sink.
+    /// Gives the waiting picture to the encoder where that and the sink have room,
+    /// and every finished packet to the sink.
     pub(super) fn step(&mut self, stats: &Stats, limit: Duration) -> Result<(), StreamError> {
         self.harvest(stats)?;
         if self.encoder.room() > 0
             && !self.in_flight.is_full()
+            && self.pending.is_some()
+            && self.sink.room()
             && let Some(picture) = self.pending.take()
         {
             let mut request = PictureRequest::plain();

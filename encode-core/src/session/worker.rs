@@ -15,6 +15,7 @@ use super::held::{self, Held};
 use super::mailbox::Mailbox;
 use super::stats::Stats;
 use super::stream::{PacketSink, Stream, StreamId};
+use super::waker::SessionWaker;
 use crate::buffer::BufferKey;
 use crate::encoder::{
     Adjustment, Applied, EncodeError, EncoderConfig, OpenError, Picture, StageError, StageEvent,
@@ -91,6 +92,10 @@ impl Shared {
             event,
             stop: AtomicBool::new(false),
         })
+    }
+
+    pub(super) fn waker(&self) -> SessionWaker {
+        SessionWaker::new(Arc::clone(&self.event))
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {

@@ -48,6 +48,8 @@ pub struct Report {
 /// Something that happened.
 #[derive(Debug)]
 #[non_exhaustive]
+// Damage lies in it so that a draw allocates nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum Event<'a> {
     /// The producer shows another buffer, or the same one with another geometry.
     /// It is content by itself, drawn to or not.
@@ -67,10 +69,11 @@ pub enum Event<'a> {
         damage: Damage,
     },
 
-    /// A client has authenticated its main channel: its display channel follows.
-    /// What it will need may be made ready.
+    /// Clients have authenticated their main channels: their display channels follow.
+    /// What they will need may be made ready, for a while.
     Expected {
-        /// Clients expected or there by now.
+        /// Clients that are expected by now; one whose display channel has joined is
+        /// no longer among them.
         clients: usize,
     },
     /// A display channel is ready (its INIT was received).
@@ -91,13 +94,15 @@ pub enum Event<'a> {
 
     /// A stage is open.
     StageOpened(StageId),
-    /// A stage could not be opened, or failed later, with the coders on it.
+    /// A stage could not be opened, or failed later, with the coders on it. It is
+    /// closed with them: no action names it again.
     StageFailed(StageId),
     /// A coder is open.
     CoderOpened(CoderId),
-    /// A coder could not be opened, or failed later.
+    /// A coder could not be opened, or failed later. It is closed: no action names it
+    /// again.
     CoderFailed(CoderId),
-    /// A coder has made a packet.
+    /// A coder has made a packet; it may come before `CoderOpened`.
     Packet {
         /// The coder.
         coder: CoderId,

@@ -41,22 +41,25 @@ impl VideoCodec {
 #[derive(Clone, Copy, Debug)]
 pub struct StreamClock {
     epoch: Instant,
+    first: u32,
 }
 
 impl StreamClock {
     /// A clock that starts now, at one second: early stamps with a bias stay above 0.
     pub fn start() -> Self {
-        Self {
-            epoch: Instant::now(),
-        }
+        Self::showing(Instant::now(), 1000)
+    }
+
+    /// A clock that shows `first` milliseconds at `epoch`.
+    pub const fn showing(epoch: Instant, first: u32) -> Self {
+        Self { epoch, first }
     }
 
     /// Milliseconds of `now`; wraps after 49 days, and passes over 0, which clients
     /// take for an error.
     pub fn mm_time(&self, now: Instant) -> u32 {
         let elapsed = now.saturating_duration_since(self.epoch).as_millis();
-        let wrapped = (elapsed + 1000) as u32;
-        wrapped.max(1)
+        self.first.wrapping_add(elapsed as u32).max(1)
     }
 }
 

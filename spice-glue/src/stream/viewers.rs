@@ -1,10 +1,15 @@
 //! The face that a server sees: clients come, report and go.
 
+use std::fmt;
 use std::sync::Arc;
 
 use scanout_core::geometry::Size;
 
-use crate::gl::{Backlog, Batch, CloseReason, Report, StreamClock, VideoCodec, ViewerCaps};
+use super::cursor::Pointer;
+use super::inbox::Inbox;
+use crate::gl::{
+    Backlog, Batch, CloseReason, Report, StreamClock, VideoCodec, ViewerCaps, ViewerId,
+};
 
 /// The way to one client's display channel. Called on the stream's thread: it must
 /// neither block nor call back into the stream.
@@ -38,7 +43,8 @@ pub struct Cursor {
     pub visible: bool,
 }
 
-/// Takes a console's pointer. Called on the producer's thread: it must not block.
+/// Takes a console's pointer. Called on the producer's thread: it must neither block nor
+/// call back into the stream.
 pub trait CursorOutlet: Send + Sync {
     /// What the pointer is like now; only the last call counts.
     fn cursor(&self, cursor: &Cursor);
@@ -60,56 +66,122 @@ pub enum ViewerError {
 }
 
 /// Where a console's viewers come in. Cheap to clone, for any thread; no call blocks.
-#[derive(Clone, Debug)]
-pub struct Viewers {}
+#[derive(Clone)]
+pub struct Viewers {
+    inbox: Arc<Inbox>,
+    pointer: Arc<Pointer>,
+    clock: StreamClock,
+}
 
 impl Viewers {
+    pub(super) const fn new(inbox: Arc<Inbox>, pointer: Arc<Pointer>, clock: StreamClock) -> Self {
+        Self {
+            inbox,
+            pointer,
+            clock,
+        }
+    }
+
     /// The clock of the stamps: what MAIN_INIT and MULTI_MEDIA_TIME carry.
     pub fn clock(&self) -> StreamClock {
-        todo_by_stream()
+        self.clock
     }
 
     /// A client's main channel is there, its display channel will follow: encoders are
     /// opened ahead while the guard lives.
     pub fn expect(&self) -> Expected {
-        todo_by_stream()
+        self.inbox.expect(1);
+        Expected {
+            inbox: Arc::clone(&self.inbox),
+        }
     }
 
-    /// A display channel that has sent INIT. It has left when the handle is dropped.
+    /// A display channel that has sent INIT. It has left when the handle is dropped. The
+    /// outlet is dropped when it was told to close, when the viewer has left, or when
+    /// the stream has stopped.
     pub fn join(
         &self,
-        _caps: ViewerCaps,
-        _outlet: Box<dyn Outlet>,
+        caps: ViewerCaps,
+        outlet: Box<dyn Outlet>,
     ) -> Result<ViewerHandle, ViewerError> {
-        todo_by_stream()
+        let viewer = self.inbox.join(caps, outlet)?;
+        Ok(ViewerHandle {
+            inbox: Arc::clone(&self.inbox),
+            viewer,
+        })
     }
 
     /// From now on `outlet` is told of the pointer, first of what it is like now.
     /// Until the outlet is dropped everywhere else: it is held weakly.
-    pub fn watch_cursor(&self, _outlet: &Arc<dyn CursorOutlet>) {}
+    pub fn watch_cursor(&self, outlet: &Arc<dyn CursorOutlet>) {
+        self.pointer.watch(outlet);
+    }
+}
+
+impl fmt::Debug for Viewers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Viewers").finish_non_exhaustive()
+    }
 }
 
 /// A client's display channel that was announced and has not come yet.
-#[must_use]
-#[derive(Debug)]
-pub struct Expected {}
-
-/// A display channel.
-#[must_use]
-#[derive(Debug)]
-pub struct ViewerHandle {}
-
-impl ViewerHandle {
-    /// PREFERRED_VIDEO_CODEC_TYPE.
-    pub fn prefer(&self, _codecs: Vec<VideoCodec>) {}
-
-    /// STREAM_REPORT.
-    pub fn report(&self, _report: Report) {}
-
-    /// Something was written or acknowledged. Worth a call for every batch written.
-    pub fn progress(&self, _backlog: Backlog) {}
+#[must_use = "dropping it says that the client will not come"]
+pub struct Expected {
+    inbox: Arc<Inbox>,
 }
 
-fn todo_by_stream<T>() -> T {
-    unreachable!("skeleton")
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.inbox.expect(-1);
+    }
+}
+
+impl fmt::Debug for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expected").finish_non_exhaustive()
+    }
+}
+
+/// A display channel. No call blocks; what the stream's thread has not seen yet is
+/// put together with what comes.
+#[must_use = "dropping it says that the client has left"]
+pub struct ViewerHandle {
+    inbox: Arc<Inbox>,
+    viewer: ViewerId,
+}
+
+impl ViewerHandle {
+    /// Its id, for logs.
+    pub fn id(&self) -> ViewerId {
+        self.viewer
+    }
+
+    /// PREFERRED_VIDEO_CODEC_TYPE.
+    pub fn prefer(&self, codecs: Vec<VideoCodec>) {
+        self.inbox
+            .say(self.viewer, |said| said.preferred = Some(codecs));
+    }
+
+    /// STREAM_REPORT.
+    pub fn report(&self, report: Report) {
+        self.inbox.say(self.viewer, |said| said.report(report));
+    }
+
+    /// Something was written or acknowledged. Worth a call for every batch written.
+    pub fn progress(&self, backlog: Backlog) {
+        self.inbox
+            .say(self.viewer, |said| said.progress = Some(backlog));
+    }
+}
+
+impl Drop for ViewerHandle {
+    fn drop(&mut self) {
+        self.inbox.leave(self.viewer);
+    }
+}
+
+impl fmt::Debug for ViewerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ViewerHandle({})", self.viewer)
+    }
 }
