@@ -1,6 +1,6 @@
 //! Doubles of what a server serves: they note what they are told.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use scanout_spice::gl::{
@@ -71,6 +71,7 @@ pub(crate) struct Inner {
     outlets: Mutex<Vec<Box<dyn Outlet>>>,
     cursors: Mutex<Vec<std::sync::Weak<dyn CursorOutlet>>>,
     cursor: Mutex<Cursor>,
+    clock: OnceLock<StreamClock>,
 }
 
 impl std::ops::Deref for Double {
@@ -98,6 +99,10 @@ impl Inner {
         });
     }
 
+    pub(crate) fn joined(&self) -> usize {
+        self.outlets.lock().unwrap().len()
+    }
+
     pub(crate) fn set_cursor(&self, cursor: &Cursor) {
         self.cursor.lock().unwrap().clone_from(cursor);
         for outlet in &*self.cursors.lock().unwrap() {
@@ -118,7 +123,7 @@ impl Drop for Expected {
 
 impl Screen for Double {
     fn clock(&self) -> StreamClock {
-        StreamClock::start()
+        *self.clock.get_or_init(StreamClock::start)
     }
 
     fn expect(&self) -> Box<dyn Send + Sync> {
