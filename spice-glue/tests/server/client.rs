@@ -39,8 +39,8 @@ pub(crate) enum Refused {
     Closed,
 }
 
-pub(crate) struct Client {
-    pub(crate) wire: Box<dyn Wire>,
+pub(crate) struct Client<W = Box<dyn Wire>> {
+    pub(crate) wire: W,
     pub(crate) caps: Capabilities,
 }
 
@@ -58,8 +58,73 @@ pub(crate) fn connect_unix(path: &Path) -> UnixStream {
     stream
 }
 
-/// TLS that trusts just this certificate.
-pub(crate) fn connect_tls(addr: SocketAddr, certificate: CertificateDer<'static>) -> impl Wire {
+/// TLS that trusts just this certificate, read one record at a time as OpenSSL does.
+pub(crate) struct Tls {
+    tcp: TcpStream,
+    tls: ClientConnection,
+}
+
+impl Tls {
+    fn flush_tls(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.tcp)?;
+        }
+        Ok(())
+    }
+
+    fn read_record(&mut self) -> io::Result<()> {
+        let mut record = vec![0; 5];
+        self.tcp.read_exact(&mut record)?;
+        let len = u16::from_be_bytes([record[3], record[4]]);
+        record.resize(5 + usize::from(len), 0);
+        self.tcp.read_exact(&mut record[5..])?;
+        let mut record = &record[..];
+        while !record.is_empty() {
+            self.tls.read_tls(&mut record)?;
+            self.tls.process_new_packets().map_err(io::Error::other)?;
+        }
+        self.flush_tls()
+    }
+
+    /// Bytes of the last record that were not read.
+    pub(crate) fn decrypted(&mut self) -> usize {
+        self.tls
+            .process_new_packets()
+            .unwrap()
+            .plaintext_bytes_to_read()
+    }
+}
+
+impl Read for Tls {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(into) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            self.flush_tls()?;
+            self.read_record()?;
+        }
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        while self.tls.is_handshaking() {
+            self.flush_tls()?;
+            self.read_record()?;
+        }
+        self.tls.writer().write_all(from)?;
+        self.flush_tls()?;
+        Ok(from.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flush_tls()
+    }
+}
+
+pub(crate) fn connect_tls(addr: SocketAddr, certificate: CertificateDer<'static>) -> Tls {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -70,7 +135,10 @@ pub(crate) fn connect_tls(addr: SocketAddr, certificate: CertificateDer<'static>
         .with_no_client_auth();
     let name = "localhost".try_into().unwrap();
     let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-    rustls::StreamOwned::new(tls, connect(addr))
+    Tls {
+        tcp: connect(addr),
+        tls,
+    }
 }
 
 pub(crate) fn common_caps() -> Capabilities {
@@ -148,7 +216,21 @@ pub(crate) fn ticket(reply: &LinkReply, password: &str) -> [u8; TICKET_LEN] {
 
 impl Client {
     pub(crate) fn link(
-        mut wire: impl Wire + 'static,
+        wire: impl Wire + 'static,
+        message: &LinkMessage,
+        password: &str,
+    ) -> Result<Self, Refused> {
+        let client = Client::link_over(wire, message, password)?;
+        Ok(Self {
+            wire: Box::new(client.wire),
+            caps: client.caps,
+        })
+    }
+}
+
+impl<W: Wire> Client<W> {
+    pub(crate) fn link_over(
+        mut wire: W,
         message: &LinkMessage,
         password: &str,
     ) -> Result<Self, Refused> {
@@ -161,7 +243,7 @@ impl Client {
         or_closed(wire.write_all(&bytes))?;
         read_result(&mut wire)?;
         Ok(Self {
-            wire: Box::new(wire),
+            wire,
             caps: reply.channel_caps,
         })
     }

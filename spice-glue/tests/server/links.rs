@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use scanout_spice::gl::Outgoing;
 use scanout_spice::server::{Listen, Refusal, Security, TlsFiles};
 use scanout_spice::wire::link::{
     AuthMechanism, Capabilities, ChannelType, CommonCap, LinkError, LinkMessage,
@@ -14,7 +15,7 @@ use super::client::{
     Client, Refused, connect, connect_tls, connect_unix, link_message, read_reply, read_result,
     ticket,
 };
-use super::double::eventually;
+use super::double::{eventually, picture};
 use super::rig::{PASSWORD, Rig};
 
 fn main_message() -> LinkMessage {
@@ -266,6 +267,8 @@ fn tls_rig() -> (Rig, std::net::SocketAddr, CertificateDer<'static>) {
         std::fs::write(&files.certificate, made.cert.pem()).unwrap();
         std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
         config.tls = Some(files);
+        config.name = Some("a desk".into());
+        config.uuid = Some([1; 16]);
         config
             .listen
             .push(Listen::Tls("127.0.0.1:0".parse().unwrap()));
@@ -305,6 +308,38 @@ fn a_session_is_protected_on_all_its_channels_alike() {
     assert_eq!(secured, Some(Refused::Reply(LinkError::NeedUnsecured)));
     rig.link(&message).unwrap();
     assert_eq!(rig.stats().refused.of(Refusal::Security), 2);
+}
+
+#[test]
+fn over_tls_no_record_holds_parts_of_two_messages() {
+    let (rig, addr, certificate) = tls_rig();
+    let link = |message: &LinkMessage| {
+        let tls = connect_tls(addr, certificate.clone());
+        Client::link_over(tls, message, PASSWORD).unwrap()
+    };
+    let mut main = link(&main_message());
+    let session = main.main_init().session_id;
+    // A name and a UUID follow at once.
+    for _ in 0..2 {
+        assert_eq!(main.wire.decrypted(), 0);
+        main.message().unwrap();
+    }
+    let mut display = link(&link_message(session, ChannelType::Display, 0));
+    display.display_init();
+    rig.screen.wait_joined(1);
+    display.display();
+    // One shorter than a record, one longer, one that just fills one.
+    let mut batch = picture(100, 1);
+    batch.push(Outgoing::Mark);
+    batch.extend(picture(100_000, 2));
+    batch.extend(picture((16 << 10) - 18, 3));
+    batch.push(Outgoing::StreamDestroy { stream: 1 });
+    let messages = batch.len();
+    rig.screen.send(0, batch);
+    for _ in 0..messages {
+        display.display();
+        assert_eq!(display.wire.decrypted(), 0);
+    }
 }
 
 #[test]
