@@ -211,7 +211,9 @@ fn wire(message: &Outgoing) -> DisplayServerMessage<'static> {
             stream_height: coded.height,
             src_width: visible.width,
             src_height: visible.height,
-            dest: Rect::of_size(visible.width, visible.height),
+            // Clients scale what they have decoded to this, whatever the sizes above say,
+            // and cut it at the surface's edge: an odd size is shown pixel for pixel.
+            dest: Rect::of_size(coded.width, coded.height),
             clip: Clip::None,
         }),
         Outgoing::ActivateReport {
