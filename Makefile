@@ -26,11 +26,12 @@ demo: build ## encode 10 s of a 1080p desktop, decode and compare it: the whole 
 
 .PHONY: test
 test: ## all tests, those on real dma-bufs in the rig too (docs/rig.md)
-	@scripts/setup --rig
+	@scripts/setup --rig --test
 	scripts/test
 
 .PHONY: test-host
-test-host: setup ## all tests but those in the rig
+test-host: ## all tests but those in the rig
+	@scripts/setup --test
 	scripts/test --host
 
 .PHONY: rig

@@ -14,12 +14,13 @@ pub(crate) enum Exit {
     Encoder = 5,
     Output = 6,
     Verification = 7,
+    Listen = 8,
     Interrupted = 130,
 }
 
 impl Exit {
     /// Ends of the program with their meaning, for help text and manual.
-    pub(crate) const TABLE: [(Self, &'static str); 9] = [
+    pub(crate) const TABLE: [(Self, &'static str); 10] = [
         (Self::Ok, "done"),
         (Self::Internal, "internal error: a defect of scanout"),
         (
@@ -38,8 +39,12 @@ impl Exit {
             "the demo's stream did not decode to what was encoded",
         ),
         (
+            Self::Listen,
+            "an address cannot be listened on: in use, not of this machine, not allowed",
+        ),
+        (
             Self::Interrupted,
-            "interrupted (Ctrl-C, TERM, HUP); a file that was begun is whole (twice: NAME.part.EXT is left)",
+            "interrupted (Ctrl-C, TERM, HUP); a file that was begun is whole (twice: NAME.part.EXT is left). serve ends with 0 then",
         ),
     ];
 

@@ -4,13 +4,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
+
+/// The same signal so soon after the first is the same wish.
+const ECHO: Duration = Duration::from_millis(50);
 
 /// Files that are being written, for the second signal to look at.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -43,12 +47,30 @@ fn unfinished<R>(act: impl FnOnce(&mut Vec<PathBuf>) -> R) -> R {
 
 /// True once the user wants an end.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<Flag>);
+
+#[derive(Debug, Default)]
+struct Flag {
+    asked: AtomicBool,
+    /// Held while `asked` is set, for those who sleep until then.
+    lock: Mutex<()>,
+    set: Condvar,
+}
+
+impl Flag {
+    /// Sets it; true where it was set before.
+    fn set(&self) -> bool {
+        let _held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.asked.swap(true, Ordering::Relaxed);
+        self.set.notify_all();
+        before
+    }
+}
 
 impl Interrupt {
     /// Installs the handlers.
     pub(crate) fn install(console: &Console) -> Result<Self, Failure> {
-        let asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::new(Flag::default());
         let failed = |what: &str, error: std::io::Error| {
             Failure::new(Exit::Internal, format_args!("{what}: {error}"))
         };
@@ -73,10 +95,17 @@ impl Interrupt {
         std::thread::Builder::new()
             .name("scanout-signals".to_owned())
             .spawn(move || {
+                let mut first: Option<(i32, Instant)> = None;
                 for signal in signals.forever() {
+                    let now = Instant::now();
+                    // `timeout` sends it to the program, and then to its group.
+                    let echo = first.is_some_and(|(before, at)| {
+                        before == signal && now.duration_since(at) < ECHO
+                    });
+                    first.get_or_insert((signal, now));
                     // A closed terminal sends it more than once: the shell does,
                     // and then the kernel.
-                    if flag.swap(true, Ordering::Relaxed) && signal != SIGHUP {
+                    if flag.set() && signal != SIGHUP && !echo {
                         ending.store(true, Ordering::Relaxed);
                         end_now(&console);
                     }
@@ -87,7 +116,17 @@ impl Interrupt {
     }
 
     pub(crate) fn asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps for `time`, or until the user wants an end; true then.
+    #[cfg(feature = "serve")]
+    pub(crate) fn sleep(&self, time: Duration) -> bool {
+        let held = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever sets it holds the lock: it cannot be missed.
+        let sleeping = |_: &mut ()| !self.asked();
+        drop(self.0.set.wait_timeout_while(held, time, sleeping));
+        self.asked()
     }
 }
 

@@ -12,6 +12,8 @@ mod failure;
 mod interrupt;
 mod memory;
 mod probe;
+#[cfg(feature = "serve")]
+mod serve;
 mod source;
 mod trace;
 

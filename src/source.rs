@@ -96,7 +96,7 @@ impl SourceArgs {
     }
 
     /// The file, where the source is one.
-    fn file(&self) -> Option<&Path> {
+    pub(crate) fn file(&self) -> Option<&Path> {
         match &self.source {
             SourceSpec::Y4m(path)
             | SourceSpec::Raw { path, .. }
@@ -139,9 +139,9 @@ impl SourceArgs {
         Some(*reader.header())
     }
 
-    /// The source's name and what belongs to it.
-    pub(crate) fn describe(&self, reader: &dyn FrameReader) -> String {
-        let name = match &self.source {
+    /// The source's name.
+    pub(crate) fn name(&self) -> String {
+        match &self.source {
             SourceSpec::Desktop(scenario) => format!("desktop:{scenario}, seed {}", self.seed),
             SourceSpec::Y4m(path) | SourceSpec::Png(path) => path.display().to_string(),
             SourceSpec::Raw { path, layout } => {
@@ -149,7 +149,12 @@ impl SourceArgs {
             }
             SourceSpec::Recording { path, .. } => path.display().to_string(),
             _ => "some source".to_owned(),
-        };
+        }
+    }
+
+    /// The source's name and what belongs to it.
+    pub(crate) fn describe(&self, reader: &dyn FrameReader) -> String {
+        let name = self.name();
         match reader.details() {
             Some(details) => format!("{name}: {details}"),
             None => name,

@@ -41,6 +41,34 @@ Examples:
   scanout encode --source raw:a.bgrx:1920x1080:XR24 -o a.ivf --codec vp9
   scanout encode --source qemu-trace:boot.scanrec -o boot.mp4";
 
+#[cfg(feature = "serve")]
+pub(super) const SERVE_EXAMPLES: &str = "\
+Examples:
+  scanout serve --no-password
+  scanout serve --source photo.png --password-file pw --write-vv screen.vv
+  scanout serve --listen unix:/run/user/1000/spice.sock --no-password
+  scanout serve --source film.y4m --loop --password-file pw \\
+      --tls-listen 0.0.0.0:5901 --tls-cert cert.pem --tls-key key.pem
+  scanout serve --codec h264 --chroma 444 --bitrate 20M --no-password";
+
+#[cfg(feature = "serve")]
+const SERVE_NOTES: &str = "\
+Password file:
+  The first line is the password, 1 to 60 bytes. A second line, if there is
+  one, says until when it is good: seconds since 1970, or a time such as
+  2031-05-01T12:00:00Z. The file is read again for each client.
+
+The status line, metrics:
+  work              a draw's staging was asked for, until the draw was answered
+  pacing            a draw came, until its staging was asked for (--max-fps)
+  Both are what the source waits for; docs/spice.md has the metrics by name.";
+
+/// The end of `scanout serve --help`.
+#[cfg(feature = "serve")]
+pub(super) fn serve_notes() -> String {
+    format!("{SERVE_EXAMPLES}\n\n{SERVE_NOTES}")
+}
+
 pub(super) const TRACE_EXAMPLES: &str = "\
 Examples:
   scanout trace --scenario typing --duration 1 -o out/

@@ -12,6 +12,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
+#[cfg(feature = "serve")]
+use crate::serve;
 use crate::{demo, encode, probe, trace};
 
 /// Turns the frames of a Linux display into an encoded video stream, on
@@ -65,6 +67,10 @@ enum Command {
     /// Encode a source into a file
     #[command(after_help = generate::ENCODE_EXAMPLES, after_long_help = generate::encode_notes())]
     Encode(Box<encode::EncodeArgs>),
+    /// Serve a source to SPICE clients (remote-viewer and its like), as the screen of a machine
+    #[cfg(feature = "serve")]
+    #[command(after_help = generate::SERVE_EXAMPLES, after_long_help = generate::serve_notes())]
+    Serve(Box<serve::ServeArgs>),
     /// Write the synthetic desktop's frames and their damage
     #[command(after_help = generate::TRACE_EXAMPLES)]
     Trace(trace::TraceArgs),
@@ -111,6 +117,8 @@ fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
     match command {
         Command::Probe(args) => probe::run(&args, &context),
         Command::Encode(args) => encode::run(&args, &context),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(&args, &context),
         Command::Trace(args) => trace::run(&args, &context),
         Command::Demo(args) => demo::run(&args, &context),
         Command::Completions(args) => generate::completions(&args, &context.console),

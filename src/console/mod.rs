@@ -132,6 +132,16 @@ impl Console {
         let _ = writeln!(stderr, "scanout: {WARN}warning{WARN:#}: {text}");
     }
 
+    /// A line that is written over, on a terminal only.
+    #[cfg(feature = "serve")]
+    pub(crate) fn status(&self) -> ProgressBar {
+        let bar = self.progress(None, "");
+        if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+            bar.set_style(style);
+        }
+        bar
+    }
+
     /// A bar for `total` steps (unknown: `None`), drawn only on a terminal.
     pub(crate) fn progress(&self, total: Option<u64>, what: &str) -> ProgressBar {
         let bar = match total {

@@ -229,7 +229,7 @@ impl PictureArgs {
 
     /// How pictures of `size` are coded by `codec`, of a source whose samples are as
     /// `declared`, where it says so: such samples are taken as they are.
-    pub(super) fn stage(
+    pub(crate) fn stage(
         &self,
         codec: Codec,
         size: Size,

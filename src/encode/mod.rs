@@ -187,7 +187,7 @@ pub(crate) fn encode(
 }
 
 /// That frames of `fourcc` can become pictures of `chroma`.
-fn convertible(fourcc: Fourcc, chroma: Chroma) -> Result<(), Failure> {
+pub(crate) fn convertible(fourcc: Fourcc, chroma: Chroma) -> Result<(), Failure> {
     let supports = |chroma| Converter::supports(fourcc, run::target(chroma));
     if supports(chroma) {
         return Ok(());

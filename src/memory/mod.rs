@@ -1,6 +1,7 @@
 //! Where frames live: a ring of buffers that the producer redraws, as a
 //! display server does.
 
+mod flip;
 mod gbm;
 mod ring;
 
@@ -11,6 +12,8 @@ use std::str::FromStr;
 use scanout_core::buffer::alloc::Provider;
 use scanout_core::format::Modifier;
 
+#[cfg(feature = "serve")]
+pub(crate) use ring::BUFFERS;
 pub(crate) use ring::Ring;
 
 /// Where a ring's buffers come from.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use scanout_core::buffer::alloc::{Canvas, Provider};
-use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, MemoryImage, SourceBuffer};
+use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, MemoryImage, Orientation, SourceBuffer};
 use scanout_core::convert::age::DamageHistory;
 use scanout_core::format::{self, FormatInfo, Fourcc, Modifier};
 use scanout_core::geometry::{Damage, Size};
@@ -12,11 +12,12 @@ use scanout_core::sync::{Acquire, Release, ReleaseSink, SyncFile};
 use scanout_trace::source::SourceFrame;
 
 use super::Memory;
+use super::flip::{self, Flip};
 use super::gbm::{self, GbmError};
 use crate::failure::{Exit, Failure};
 
 /// One being shown, one waiting, one being read, one being drawn.
-const BUFFERS: usize = 4;
+pub(crate) const BUFFERS: usize = 4;
 
 const EVERYWHERE: &str = "--memory memfd works everywhere";
 
@@ -90,13 +91,15 @@ impl Slot {
         }
     }
 
-    /// The buffer as a source.
-    fn source(&self) -> Result<SourceBuffer, Failure> {
+    /// The buffer as a source whose rows lie as `orientation` says.
+    fn source(&self, orientation: Orientation) -> Result<SourceBuffer, Failure> {
+        let of = |buffer: &DmaBuf| buffer.clone().with_orientation(orientation).into();
         Ok(match self {
-            Self::Shared { buffer, .. } => buffer.clone().into(),
-            Self::Gbm(buffer) => buffer.source().clone().into(),
+            Self::Shared { buffer, .. } => of(buffer),
+            Self::Gbm(buffer) => of(buffer.source()),
             Self::Process { bytes, layout } => MemoryImage::new(bytes.clone(), layout.clone())
                 .map_err(|e| Failure::new(Exit::Internal, e))?
+                .with_orientation(orientation)
                 .into(),
         })
     }
@@ -111,11 +114,23 @@ pub(crate) struct Ring {
     history: DamageHistory,
     format: &'static FormatInfo,
     real_dma_bufs: bool,
+    orientation: Orientation,
+    flip: Option<Flip>,
 }
 
 impl Ring {
     /// Buffers of `memory` for frames of `fourcc` and `size`.
     pub(crate) fn new(memory: &Memory, fourcc: Fourcc, size: Size) -> Result<Self, Failure> {
+        Self::of(BUFFERS, memory, fourcc, size)
+    }
+
+    /// The same with so many of them.
+    pub(crate) fn of(
+        buffers: usize,
+        memory: &Memory,
+        fourcc: Fourcc,
+        size: Size,
+    ) -> Result<Self, Failure> {
         let unknown = || Failure::input(format_args!("unknown pixel format {fourcc}"));
         let format = format::info(fourcc).ok_or_else(unknown)?;
         let policy = ImportPolicy::default().with_memfd();
@@ -130,28 +145,38 @@ impl Ring {
                 failure.hint(error.hint().unwrap_or(EVERYWHERE))
             };
             let allocator = gbm::Allocator::open(node).map_err(refused)?;
-            (0..BUFFERS)
+            (0..buffers)
                 .map(|_| allocator.allocate(format, size, *modifier, &policy))
                 .map(|made| made.map(Slot::Gbm).map_err(refused))
                 .collect::<Result<Vec<_>, _>>()?
         } else {
             let (layout, bytes) = Layout::packed(fourcc, size, STRIDE_ALIGN).ok_or_else(unknown)?;
-            (0..BUFFERS)
+            (0..buffers)
                 .map(|_| slot(memory, &layout, bytes, &policy))
                 .collect::<Result<Vec<_>, _>>()?
         };
         let returned = Returned::default();
         {
             let mut free = returned.free.lock().unwrap_or_else(PoisonError::into_inner);
-            free.extend((0..BUFFERS).map(|index| (index, None)));
+            free.extend((0..buffers).map(|index| (index, None)));
         }
         Ok(Self {
             real_dma_bufs: slots.iter().all(Slot::is_dma_buf),
             slots,
             returned: Arc::new(returned),
-            history: DamageHistory::new(BUFFERS, size),
+            history: DamageHistory::new(buffers, size),
             format,
+            orientation: Orientation::TopDown,
+            flip: None,
         })
+    }
+
+    /// The same ring, in whose buffers rows lie as `orientation` says.
+    #[cfg(any(feature = "serve", test))]
+    pub(crate) fn with_orientation(mut self, orientation: Orientation) -> Self {
+        self.orientation = orientation;
+        self.flip = Flip::to(orientation);
+        self
     }
 
     /// True when the buffers are dma-bufs of the kernel, which drivers can import.
@@ -193,7 +218,16 @@ impl Ring {
             )
         };
         let slot = self.slots.get_mut(index).ok_or_else(lost)?;
-        let drawn = slot.draw(self.format, frame, &missing);
+        let drawn = match &mut self.flip {
+            None => slot.draw(self.format, frame, &missing),
+            Some(flip) => match flip.turn(self.format, frame) {
+                Some(turned) => {
+                    let missing = flip::turned(&missing, frame.size, self.format);
+                    slot.draw(self.format, &turned, &missing)
+                }
+                None => Ok(None),
+            },
+        };
         if !matches!(drawn, Ok(Some(()))) {
             self.history.invalidate(index);
         }
@@ -203,7 +237,7 @@ impl Ring {
                 format_args!("a frame of {} does not fit its buffer", slot.layout()),
             ));
         }
-        Ok((slot.source()?, release))
+        Ok((slot.source(self.orientation)?, release))
     }
 
     fn wait(&self, limit: Duration) -> Result<usize, Failure> {
@@ -211,7 +245,10 @@ impl Ring {
         let stuck = || {
             Failure::new(
                 Exit::Encoder,
-                format_args!("none of the {BUFFERS} source buffers came back within {limit:?}"),
+                format_args!(
+                    "none of the {} source buffers came back within {limit:?}",
+                    self.slots.len()
+                ),
             )
         };
         let mut free = self
@@ -359,18 +396,31 @@ mod tests {
     }
 
     fn goes_round(memory: &Memory) {
+        for orientation in [Orientation::TopDown, Orientation::BottomUp] {
+            goes_round_as(memory, orientation);
+        }
+    }
+
+    fn goes_round_as(memory: &Memory, orientation: Orientation) {
         let mut source = Stripes::new();
-        let mut ring = Ring::new(memory, Fourcc::NV12, SIZE).unwrap();
+        let ring = Ring::new(memory, Fourcc::NV12, SIZE).unwrap();
+        let mut ring = ring.with_orientation(orientation);
         let mut reader = scanout_core::buffer::CpuReader::default();
         let mut held = Vec::new();
         for round in 0..60 {
             let frame = source.next();
             let (buffer, release) = ring.draw(&frame, Duration::from_secs(1)).unwrap();
             let read = reader.read(&buffer, Duration::from_secs(1)).unwrap();
+            assert_eq!(buffer.view().orientation, orientation);
             for (plane, (seen, drawn)) in read.planes().iter().zip(PLANES).enumerate() {
-                for y in 0..[21, 11][plane] {
+                let rows = [21, 11][plane];
+                for y in 0..rows {
+                    let row = match orientation {
+                        Orientation::TopDown => y,
+                        Orientation::BottomUp => rows - 1 - y,
+                    };
                     assert_eq!(
-                        seen.data[y * seen.stride..][..drawn.stride],
+                        seen.data[row * seen.stride..][..drawn.stride],
                         frame.data[drawn.offset + y * drawn.stride..][..drawn.stride],
                         "round {round} plane {plane} row {y}"
                     );

@@ -23,6 +23,8 @@ pub enum CloseReason {
 /// Something to do.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+// Damage lies in it so that a staging allocates little.
+#[allow(clippy::large_enum_variant)]
 pub enum Action {
     /// Complete this draw's release now: nothing reads its source.
     Answer(DrawId),

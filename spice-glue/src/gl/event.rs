@@ -48,6 +48,8 @@ pub struct Report {
 /// Something that happened.
 #[derive(Debug)]
 #[non_exhaustive]
+// Damage lies in it so that a draw allocates nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum Event<'a> {
     /// The producer shows another buffer, or the same one with another geometry.
     /// It is content by itself, drawn to or not.

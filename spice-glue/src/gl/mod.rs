@@ -9,13 +9,20 @@
 //! colour. A *coder* is one encoder that works from a stage's pictures and feeds a
 //! *group* of viewers. A *viewer* is one client's display channel.
 
+mod access_unit;
 mod action;
+mod codec_order;
 mod event;
+mod machine;
 mod offer;
 mod outgoing;
+mod pacing;
+mod slow_rate;
+mod stamp;
 
 pub use action::{Action, CloseReason};
 pub use event::{Backlog, Event, Report, ViewerCaps};
+pub use machine::{Machine, MachineConfig};
 pub use offer::{Offer, OfferId, StageSpec};
 pub use outgoing::{Batch, Outgoing, Payload, StreamClock, VideoCodec};
 

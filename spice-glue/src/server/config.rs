@@ -5,14 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::ConfigError;
+use crate::wire::main::NAME_MAX;
 
-/// The longest password that a ticket of 128 bytes is agreed to carry.
-pub const PASSWORD_MAX: usize = 60;
 /// Consoles that a client can tell apart: the channel id is one byte, and clients
 /// number displays from 0.
 const CONSOLES_MAX: usize = 16;
-/// What a client's window title shows is cut off far below this.
-const NAME_MAX: usize = 256;
 
 /// One address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -15,10 +15,8 @@ use sha1::Sha1;
 use tokio::sync::{Mutex, mpsc};
 use zeroize::Zeroizing;
 
-/// Length of a 1024-bit key as SubjectPublicKeyInfo, DER. The reply has room for just that.
-pub(super) const PUBLIC_KEY_LEN: usize = 162;
-/// Length of what is encrypted to it.
-pub(super) const TICKET_LEN: usize = 128;
+use crate::wire::link::{PUBLIC_KEY_LEN, TICKET_LEN};
+
 const BITS: usize = 1024;
 /// Four clients that open their usual four channels at once need not wait.
 const POOL: usize = 16;

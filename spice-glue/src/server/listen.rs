@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -149,13 +149,15 @@ fn remove_stale(path: &Path) -> Result<(), ServerError> {
     if !meta.file_type().is_socket() {
         return Err(ServerError::NotASocket(path.into()));
     }
-    match UnixStream::connect(path) {
+    let connected = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
+        .and_then(|socket| socket.connect(&SockAddr::unix(path)?));
+    match connected {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(failed)
         }
-        // A listener with a full backlog would block, or be busy: it is there.
-        Ok(_) => Err(ServerError::InUse(path.into())),
-        Err(e) => Err(failed(e)),
+        // Where a listener's backlog is full, connecting would block: it is there.
+        Err(e) if e.kind() != io::ErrorKind::WouldBlock => Err(failed(e)),
+        _ => Err(ServerError::InUse(path.into())),
     }
 }
 
@@ -175,6 +177,8 @@ pub(super) fn prepare(stream: &tokio::net::TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     struct Folder(PathBuf);

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::config::PASSWORD_MAX;
 use super::error::PasswordError;
+use crate::wire::link::PASSWORD_MAX;
 
 /// A password, a date, and some room for those who end lines in their own way.
 const FILE_MAX: usize = 1024;

@@ -15,7 +15,7 @@ use super::inbox::{Draw, Inbox, Shown};
 use super::keeper::Threads;
 use super::stats::{GlStreamStats, Stats};
 use super::viewers::{Cursor, Viewers};
-use crate::gl::StreamClock;
+use crate::gl::{Machine, MachineConfig, StreamClock};
 
 /// Longest wait for the threads of a stream that is dropped.
 const DROP_LIMIT: Duration = Duration::from_secs(1);
@@ -50,8 +50,12 @@ impl GlStream {
     pub fn start(config: GlStreamConfig) -> Result<Self, GlStreamError> {
         let offers = config.offers()?;
         let clock = StreamClock::start();
-        let brain = Placeholder { offers };
-        Self::with(brain, config, clock)
+        let mut machine = MachineConfig::new(clock);
+        machine.bitrate = config.bitrate;
+        machine.max_fps = config.max_fps.get();
+        machine.draw_limit = config.hold_limit;
+        let machine = Machine::new(machine, offers, Instant::now());
+        Self::with(machine, config, clock)
     }
 
     /// Starts the thread around any machine.
@@ -99,8 +103,10 @@ impl GlStream {
     }
 
     fn show(&self, shown: Shown) {
-        let outdated = self.inbox.show(shown);
-        self.stats.unstaged(outdated);
+        for draw in self.inbox.show(shown) {
+            self.stats.unstaged(draw.received.elapsed());
+            draw.release.complete();
+        }
     }
 
     /// The producer has drawn into what it shows, and waits. `damage` is what changed, in
@@ -108,7 +114,7 @@ impl GlStream {
     /// what to wait for before reading.
     pub fn draw(&self, damage: Damage, acquire: Acquire, release: Release) {
         let received = Instant::now();
-        self.stats.drawn(1);
+        self.stats.drawn();
         let draw = Draw {
             damage,
             acquire,
@@ -116,7 +122,7 @@ impl GlStream {
             received,
         };
         if !self.inbox.draw(draw) {
-            self.stats.unstaged(1);
+            self.stats.unstaged(received.elapsed());
         }
     }
 
@@ -170,26 +176,5 @@ impl Drop for GlStream {
 impl fmt::Debug for GlStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GlStream").finish_non_exhaustive()
-    }
-}
-
-struct Placeholder {
-    offers: Vec<crate::gl::Offer>,
-}
-
-impl Brain for Placeholder {
-    fn handle(
-        &mut self,
-        _: Instant,
-        event: crate::gl::Event<'_>,
-        actions: &mut Vec<crate::gl::Action>,
-    ) {
-        if let crate::gl::Event::Draw { draw, .. } = event {
-            actions.push(crate::gl::Action::Answer(draw));
-        }
-        let _ = &self.offers;
-    }
-    fn deadline(&self) -> Option<Instant> {
-        None
     }
 }

@@ -17,9 +17,9 @@ use super::inbox::{FromStage, Inbox};
 use super::stats::Stats;
 use crate::gl::{CoderId, StageId};
 
-/// Stages that exist at a time, those included that a driver keeps from ending. Two of a
-/// size, and twice that during a resize, are the most that a console needs.
-const MAX_STAGES: usize = 8;
+/// Stages that exist at a time, those included that a driver keeps from ending: twice
+/// what the machine opens, as during a resize the old end while the new begin.
+const MAX_STAGES: usize = 16;
 
 /// Orders that wait for a stage's thread: openings and closings of its few encoders.
 const MAX_ORDERS: usize = 64;
