@@ -28,7 +28,7 @@ pub enum CloseReason {
 pub enum Action {
     /// Complete this draw's release now: nothing reads its source.
     Answer(DrawId),
-    /// Hand the scanout to these stages; the releases of `draws` complete when the last
+    /// Hand the scanout to these stages, all of them open; the releases of `draws` complete when the last
     /// of them has read it. No draws: nobody waits (a viewer has joined an idle source).
     Stage {
         /// Where to.
@@ -51,7 +51,8 @@ pub enum Action {
         /// What they are like.
         spec: StageSpec,
     },
-    /// Close a stage with all its coders; no answer.
+    /// Close a stage with all its coders, also one that is opening; no answer, and
+    /// those that are on their way are ignored.
     CloseStage(StageId),
     /// Open a coder; answered by `CoderOpened` or `CoderFailed`. Its first packet is a
     /// keyframe, of the stage's last picture where there is one.
@@ -65,13 +66,14 @@ pub enum Action {
         /// Its rate.
         bitrate: Bitrate,
     },
-    /// Close a coder; no answer.
+    /// Close a coder, also one that is opening; no answer.
     CloseCoder(CoderId),
     /// The next packet of this coder is a keyframe, of the last picture if no new one comes.
     Keyframe(CoderId),
-    /// A new rate from the next picture on.
+    /// A new rate from the next picture on; the coder may still be opening.
     Adjust(CoderId, Bitrate),
-    /// While closed the coder takes no picture; the newest waits.
+    /// While closed the coder takes no picture; the newest waits. A coder begins with an
+    /// open gate, and may still be opening.
     Gate {
         /// The coder.
         coder: CoderId,

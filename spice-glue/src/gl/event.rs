@@ -89,7 +89,8 @@ pub enum Event<'a> {
     Preferred(ViewerId, Vec<VideoCodec>),
     /// What a client says of its streams.
     Report(ViewerId, Report),
-    /// The way to a viewer has changed: something was written or acknowledged.
+    /// The way to a viewer has changed: something was written or acknowledged. Also
+    /// worth telling after each `Send`, whose payloads the machine counts itself until then.
     Progress(ViewerId, Backlog),
 
     /// A stage is open.

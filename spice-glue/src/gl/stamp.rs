@@ -12,8 +12,11 @@
 //!
 //! | codec | a late frame is | so | aim |
 //! |---|---|---|---|
-//! | MJPEG | dropped | the smallest of the last leads counts | +2 ms |
-//! | others | shown at once | the largest counts: an early frame waits | -6 ms |
+//! | MJPEG | dropped | the smallest of the last 8 leads counts | +2 ms |
+//! | others | shown at once | the largest of the last 32 counts: an early frame waits | -6 ms |
+//!
+//! So many that a second of congestion, whose leads are all small, is outlived by one
+//! lead from before: else the pictures after it would wait for a way that is free again.
 
 use std::collections::VecDeque;
 
@@ -21,8 +24,9 @@ use arrayvec::ArrayVec;
 
 use super::VideoCodec;
 
-/// Leads that count.
-const LEADS: usize = 8;
+/// Leads that are kept, those that count for MJPEG, and those that tell a clock.
+const LEADS: usize = 32;
+const FEW_LEADS: usize = 8;
 /// Frames whose bias is remembered: two seconds of reports at 60 frames per second.
 const FRAMES: usize = 128;
 /// Furthest that a bias goes; a client further off has a broken clock.
@@ -108,14 +112,14 @@ impl Stamps {
         self.steer();
     }
 
-    /// As many reports have come as count.
+    /// So many reports have come that the client's clock is known.
     pub(super) fn settled(&self) -> bool {
-        self.leads.is_full()
+        self.leads.len() >= FEW_LEADS
     }
 
     fn steer(&mut self) {
         let lead = match self.aim {
-            Aim::Early => self.leads.iter().min(),
+            Aim::Early => self.leads.iter().rev().take(FEW_LEADS).min(),
             Aim::Late => self.leads.iter().max(),
         };
         let bias = match (lead, self.aim, self.reports) {

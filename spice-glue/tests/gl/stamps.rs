@@ -248,6 +248,37 @@ fn a_clock_that_is_set_anew_is_followed() {
     }
 }
 
+#[test]
+fn pictures_do_not_wait_after_a_second_of_congestion() {
+    let mut world = World::new(vec![offer(H264)]);
+    world.keep_log = false;
+    world.scanout(HD);
+    let viewer = world.join(&[H264]);
+    world.work();
+    let way = Way {
+        init_ms: 20.0,
+        drift_ppm: 50.0,
+        delay_ms: 10.0,
+        jitter_ms: 5.0,
+    };
+    let mut client = Client::new(&world, way);
+    for tick in 0..12_000u64 {
+        let congested = (5_000..6_000).contains(&tick);
+        client.way.delay_ms = if congested { 400.0 } else { 10.0 };
+        if tick % 17 == 0 {
+            world.draw();
+        }
+        world.work();
+        client.go_on(&mut world, viewer, 1000);
+        world.pass(ms(1));
+        if tick == 2_000 {
+            client.margins.clear();
+        }
+    }
+    let most = client.margins.iter().copied().fold(f64::MIN, f64::max);
+    assert!(most <= 0.0, "a picture waits {most} ms");
+}
+
 fn stamps_of(world: &World, viewer: ViewerId) -> Vec<u32> {
     let batches = world.clients[&viewer].batches.iter().flatten();
     let stamp = |message: &Outgoing| match message {
