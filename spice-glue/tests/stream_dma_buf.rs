@@ -57,9 +57,10 @@ fn viewers_see_the_last_picture_of_every_kind_of_dma_buf_and_no_descriptor_stays
             );
         };
         run();
+        // Pipelines end on a thread of their own.
         let before = descriptors();
         run();
-        assert_eq!(descriptors(), before, "{provider}");
+        wait_until("all descriptors are closed", || descriptors() <= before);
     }
 }
 
