@@ -32,6 +32,7 @@ impl VideoCodec {
             Codec::H265 => Some(Self::H265),
             Codec::Vp8 => Some(Self::Vp8),
             Codec::Vp9 => Some(Self::Vp9),
+            Codec::Mjpeg => Some(Self::Mjpeg),
             _ => None,
         }
     }

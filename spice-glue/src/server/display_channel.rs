@@ -117,15 +117,16 @@ async fn write(
         };
         let mut heads = Vec::new();
         let places = encode(&batch, &mut heads);
-        let mut pieces = pieces(&batch, &heads, &places);
-        // What the queue counts is the packets: headers first, as they lie first.
+        let (mut pieces, ends) = pieces(&batch, &heads, &places);
+        // What the queue counts is the packets: the heads are taken off first, wherever
+        // they lie.
         let mut headers = heads.len();
         let written = |bytes: usize| {
             let counted = bytes.saturating_sub(headers);
             headers = headers.saturating_sub(bytes);
             viewer.progress(queue.written(counted));
         };
-        outflow.send_pieces(&mut pieces, written).await?;
+        outflow.send_pieces(&mut pieces, &ends, written).await?;
         server.counters.display_messages.add(batch.len() as u64);
         viewer.progress(queue.done(batch.len()));
     }
@@ -156,9 +157,15 @@ fn encode(batch: &Batch, heads: &mut Vec<u8>) -> Vec<Range<usize>> {
     places
 }
 
-/// A batch as the socket takes it: heads and packets where they lie.
-fn pieces<'a>(batch: &'a Batch, heads: &'a [u8], places: &[Range<usize>]) -> Vec<IoSlice<'a>> {
+/// A batch as the socket takes it: heads and packets where they lie, and after how many
+/// pieces each message ends.
+fn pieces<'a>(
+    batch: &'a Batch,
+    heads: &'a [u8],
+    places: &[Range<usize>],
+) -> (Vec<IoSlice<'a>>, Vec<usize>) {
     let mut pieces = Vec::with_capacity(batch.len() * 2);
+    let mut ends = Vec::with_capacity(batch.len());
     for (message, place) in batch.iter().zip(places) {
         let head = heads.get(place.clone()).unwrap_or_default();
         let payload = match message {
@@ -167,8 +174,9 @@ fn pieces<'a>(batch: &'a Batch, heads: &'a [u8], places: &[Range<usize>]) -> Vec
         };
         let all = std::iter::once(head).chain(payload);
         pieces.extend(all.filter(|piece| !piece.is_empty()).map(IoSlice::new));
+        ends.push(pieces.len());
     }
-    pieces
+    (pieces, ends)
 }
 
 /// All but STREAM_DATA, which does not come here.
@@ -203,7 +211,9 @@ fn wire(message: &Outgoing) -> DisplayServerMessage<'static> {
             stream_height: coded.height,
             src_width: visible.width,
             src_height: visible.height,
-            dest: Rect::of_size(visible.width, visible.height),
+            // Clients scale what they have decoded to this, whatever the sizes above say,
+            // and cut it at the surface's edge: an odd size is shown pixel for pixel.
+            dest: Rect::of_size(coded.width, coded.height),
             clip: Clip::None,
         }),
         Outgoing::ActivateReport {

@@ -214,7 +214,9 @@ mod tests {
         let end = runtime.block_on(queue.ended());
         assert!(matches!(end, Goodbye::Screen(CloseReason::Stalled { .. })));
         let (queue, outlet) = super::tests::queue();
-        (0..=MESSAGES_MAX).for_each(|_| drop(outlet.send(picture(1))));
+        for _ in 0..=MESSAGES_MAX {
+            outlet.send(picture(1));
+        }
         assert!(queue.state().end.is_some());
     }
 }
