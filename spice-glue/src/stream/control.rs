@@ -184,9 +184,7 @@ impl<B: Brain> Control<B> {
         {
             let held = first.remove();
             tracing::warn!(?limit, "a draw was answered before its source was staged");
-            self.stats.overdue(1);
-            self.stats
-                .held(now.saturating_duration_since(held.received));
+            self.stats.overdue(held.received.elapsed());
             held.release.complete();
         }
         while let Some((received, joint)) = self.staging.front()
@@ -199,7 +197,6 @@ impl<B: Brain> Control<B> {
                     count,
                     "draws were answered before their source was read"
                 );
-                self.stats.overdue(count);
             }
             self.staging.pop_front();
         }
@@ -282,7 +279,7 @@ impl<B: Brain> Control<B> {
         }
         let id = DrawId(self.draws);
         self.draws += 1;
-        self.sources.drawn(draw.acquire);
+        self.sources.drawn(draw.acquire, draw.received);
         self.waiting.insert(
             id,
             Held {
@@ -498,8 +495,9 @@ impl<B: Brain> Control<B> {
             Some((*id, stage.session.clone()?, Arc::clone(&stage.health)))
         };
         let open: Vec<_> = stages.iter().filter_map(open).collect();
-        let source = self.sources.read(scanout);
-        let Some((buffer, _)) = source.filter(|_| !open.is_empty()) else {
+        let readers = open.len();
+        let source = (readers > 0).then(|| self.sources.read(scanout, readers));
+        let Some((buffer, acquires)) = source.flatten() else {
             for held in held {
                 self.answer(held);
             }
@@ -509,16 +507,22 @@ impl<B: Brain> Control<B> {
         self.stats.staging(held.iter().map(paced));
         let received = held.iter().map(|held| held.received).min();
         let health = open.iter().map(|(_, _, health)| Arc::clone(health));
-        let (joint, shares) = Joint::shares(held, health.collect(), Arc::clone(&self.stats), now);
+        let (joint, shares) = Joint::shares(
+            held,
+            health.collect(),
+            Arc::clone(&self.stats),
+            now,
+            self.config.hold_limit,
+        );
         if let Some(received) = received {
             self.staging.push_back((received, joint));
         }
         self.frames += 1;
-        for ((id, session, health), share) in open.into_iter().zip(shares) {
-            let acquire = self.sources.read(scanout).map(|(_, acquire)| acquire);
+        let shares = shares.into_iter().zip(acquires);
+        for ((id, session, health), (share, acquire)) in open.into_iter().zip(shares) {
             let timestamp = now.saturating_duration_since(self.started);
             let mut frame = Frame::new(self.frames, buffer.clone(), damage.clone(), timestamp);
-            frame.acquire = acquire.unwrap_or_default();
+            frame.acquire = acquire;
             frame.received = received.unwrap_or(now);
             if let Err(SubmitError::Closed) = session.submit(frame, share) {
                 self.fail_stage_after(id, "the session has ended");

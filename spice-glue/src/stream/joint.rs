@@ -78,6 +78,7 @@ pub(super) struct Joint {
     state: Mutex<State>,
     stages: Vec<Arc<Health>>,
     asked: Instant,
+    limit: Duration,
     stats: Arc<Stats>,
 }
 
@@ -89,6 +90,7 @@ impl Joint {
         stages: Vec<Arc<Health>>,
         stats: Arc<Stats>,
         asked: Instant,
+        limit: Duration,
     ) -> (Arc<Self>, Vec<Release>) {
         let joint = Arc::new(Self {
             state: Mutex::new(State {
@@ -98,6 +100,7 @@ impl Joint {
             }),
             stages,
             asked,
+            limit,
             stats,
         });
         let shares = (0..joint.stages.len() as u64)
@@ -134,7 +137,7 @@ impl Joint {
         for draw in draws {
             let work = now.saturating_duration_since(self.asked);
             let hold = now.saturating_duration_since(draw.received);
-            self.stats.worked(work, hold);
+            self.stats.worked(work, hold, hold >= self.limit);
             let fence = fence.as_ref().map(SyncFile::try_clone);
             contained(|| match fence {
                 None => draw.release.complete(),
@@ -188,6 +191,8 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::atomic::AtomicUsize;
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     #[derive(Default)]
     struct Owner {
         told: [AtomicUsize; 8],
@@ -216,9 +221,7 @@ mod tests {
     }
 
     fn health(count: usize) -> Vec<Arc<Health>> {
-        (0..count)
-            .map(|_| Arc::new(Health::new(Duration::from_secs(3600))))
-            .collect()
+        (0..count).map(|_| Arc::new(Health::new(HOUR))).collect()
     }
 
     proptest! {
@@ -232,7 +235,7 @@ mod tests {
             let owner = Arc::new(Owner::default());
             let stats = Arc::new(Stats::default());
             let (joint, shares) =
-                Joint::shares(held(&owner, draws), health(stages), stats, Instant::now());
+                Joint::shares(held(&owner, draws), health(stages), stats, Instant::now(), HOUR);
             let mut done = stages == 0;
             for (index, share) in shares.into_iter().enumerate() {
                 prop_assert_eq!(told(&owner, draws), vec![usize::from(done); draws]);
@@ -255,7 +258,8 @@ mod tests {
         for _ in 0..200 {
             let owner = Arc::new(Owner::default());
             let stats = Arc::new(Stats::default());
-            let (joint, shares) = Joint::shares(held(&owner, 3), health(4), stats, Instant::now());
+            let (joint, shares) =
+                Joint::shares(held(&owner, 3), health(4), stats, Instant::now(), HOUR);
             std::thread::scope(|scope| {
                 for share in shares {
                     scope.spawn(move || drop(share));
@@ -273,7 +277,8 @@ mod tests {
             ..Owner::default()
         });
         let stats = Arc::new(Stats::default());
-        let (_joint, shares) = Joint::shares(held(&owner, 3), health(1), stats, Instant::now());
+        let (_joint, shares) =
+            Joint::shares(held(&owner, 3), health(1), stats, Instant::now(), HOUR);
         drop(shares);
         assert_eq!(told(&owner, 3), vec![1; 3]);
     }

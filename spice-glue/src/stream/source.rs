@@ -19,9 +19,17 @@ const MAX_LINGERING: usize = 4;
 struct Source {
     id: ScanoutId,
     buffer: SourceBuffer,
-    /// What the newest draw said to wait for, and all before it.
+    /// What the draws said to wait for, back to the last that was staged.
     acquire: Acquire,
+    /// It was staged, so waited for, or given up.
+    staged: bool,
+    /// The newest draw.
+    drawn: Option<Instant>,
 }
+
+/// A fence that has not signalled for so long never will: of later draws nobody waits
+/// for it again.
+const FENCE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Scanouts that the machine has not retired, and buffers that linger.
 #[derive(Default)]
@@ -33,26 +41,42 @@ pub(super) struct Sources {
 impl Sources {
     pub(super) fn show(&mut self, id: ScanoutId, buffer: SourceBuffer) {
         self.lingering.retain(|(_, key)| key != buffer.key());
-        let acquire = Acquire::Implicit;
         self.shown.push(Source {
             id,
             buffer,
-            acquire,
+            acquire: Acquire::Implicit,
+            staged: false,
+            drawn: None,
         });
     }
 
     /// A draw into what is shown now.
-    pub(super) fn drawn(&mut self, acquire: Acquire) {
-        if let Some(source) = self.shown.last_mut() {
-            let before = std::mem::take(&mut source.acquire);
-            source.acquire = both(before, acquire);
-        }
+    pub(super) fn drawn(&mut self, acquire: Acquire, now: Instant) {
+        let Some(source) = self.shown.last_mut() else {
+            return;
+        };
+        let before = std::mem::take(&mut source.acquire);
+        let recent = |drawn| now.saturating_duration_since(drawn) < FENCE_LIMIT;
+        let waits = !source.staged && source.drawn.is_some_and(recent);
+        source.acquire = if waits {
+            both(before, acquire)
+        } else {
+            acquire
+        };
+        source.staged = false;
+        source.drawn = Some(now);
     }
 
-    /// The buffer, and what to wait for before it is read.
-    pub(super) fn read(&self, id: ScanoutId) -> Option<(SourceBuffer, Acquire)> {
-        let source = self.shown.iter().find(|source| source.id == id)?;
-        Some((source.buffer.clone(), duplicate(&source.acquire)))
+    /// The buffer, and for each of `readers` what to wait for before it is read.
+    pub(super) fn read(
+        &mut self,
+        id: ScanoutId,
+        readers: usize,
+    ) -> Option<(SourceBuffer, Vec<Acquire>)> {
+        let source = self.shown.iter_mut().find(|source| source.id == id)?;
+        source.staged = true;
+        let acquire = (0..readers).map(|_| duplicate(&source.acquire)).collect();
+        Some((source.buffer.clone(), acquire))
     }
 
     /// The machine needs this scanout no more.
@@ -126,4 +150,63 @@ fn duplicate(acquire: &Acquire) -> Acquire {
         tracing::warn!(error, "an acquire fence is lost");
         Acquire::Implicit
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scanout_core::buffer::{Layout, MemoryImage};
+    use scanout_core::format::Fourcc;
+    use scanout_core::geometry::Size;
+    use std::sync::Arc;
+
+    fn image() -> MemoryImage {
+        let (layout, bytes) = Layout::packed(Fourcc::XRGB8888, Size::new(8, 8), 64).unwrap();
+        MemoryImage::new(Arc::new(vec![0; bytes as usize]), layout).unwrap()
+    }
+
+    #[test]
+    fn a_buffer_shown_again_within_a_second_is_not_given_up() {
+        let (one, other) = (image(), image());
+        let mut sources = Sources::default();
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        for flip in 0..100 {
+            let buffer = if flip % 2 == 0 { &one } else { &other };
+            sources.show(ScanoutId(flip), buffer.clone().into());
+            if flip > 0 {
+                sources.retire(ScanoutId(flip - 1), at(flip * 16));
+            }
+            assert!(sources.overdue(at(flip * 16)).is_empty());
+        }
+        assert_eq!(sources.deadline(), Some(at(99 * 16 + 1000)));
+        assert_eq!(sources.overdue(at(99 * 16 + 999)), []);
+        assert_eq!(sources.overdue(at(99 * 16 + 1000)), [one.key().clone()]);
+        assert_eq!(sources.deadline(), None);
+    }
+
+    #[test]
+    fn buffers_that_linger_are_bounded() {
+        let mut sources = Sources::default();
+        let now = Instant::now();
+        for id in 0..20 {
+            sources.show(ScanoutId(id), image().into());
+            sources.retire(ScanoutId(id), now);
+        }
+        assert_eq!(sources.overdue(now).len(), 20 - MAX_LINGERING);
+    }
+
+    #[test]
+    fn each_reader_waits_for_what_the_draw_said() {
+        let mut sources = Sources::default();
+        sources.show(ScanoutId(0), image().into());
+        let kinds = |sources: &mut Sources| {
+            let (_, acquire) = sources.read(ScanoutId(0), 2).unwrap();
+            format!("{acquire:?}")
+        };
+        assert_eq!(kinds(&mut sources), "[Implicit, Implicit]");
+        sources.drawn(Acquire::Ready, Instant::now());
+        assert_eq!(kinds(&mut sources), "[Ready, Ready]");
+        assert!(sources.read(ScanoutId(1), 1).is_none());
+    }
 }

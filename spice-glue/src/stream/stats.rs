@@ -50,7 +50,7 @@ pub struct GlStreamStats {
     pub staged: u64,
     /// Draws answered unstaged: nobody watched, or a newer draw or scanout made good for them.
     pub unstaged: u64,
-    /// Draws answered because the time that they may be held was over.
+    /// Draws answered because the time that they may be held was over, staged or not.
     pub overdue: u64,
     /// Draws that changed nothing.
     pub unchanged: u64,
@@ -181,13 +181,11 @@ impl Stats {
         record.hold.record(hold);
     }
 
-    /// Draws were answered by the clock.
-    pub(super) fn overdue(&self, draws: usize) {
-        self.lock().counts.overdue += draws as u64;
-    }
-
-    pub(super) fn held(&self, hold: Duration) {
-        self.lock().hold.record(hold);
+    /// A draw was answered by the clock before it was staged.
+    pub(super) fn overdue(&self, hold: Duration) {
+        let mut record = self.lock();
+        record.counts.overdue += 1;
+        record.hold.record(hold);
     }
 
     pub(super) fn staging(&self, pacing: impl Iterator<Item = Duration>) {
@@ -199,8 +197,10 @@ impl Stats {
         }
     }
 
-    pub(super) fn worked(&self, work: Duration, hold: Duration) {
+    /// A draw that was staged was answered; `overdue`: by the clock.
+    pub(super) fn worked(&self, work: Duration, hold: Duration, overdue: bool) {
         let mut record = self.lock();
+        record.counts.overdue += u64::from(overdue);
         record.work.record(work);
         record.hold.record(hold);
     }

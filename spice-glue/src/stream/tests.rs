@@ -415,8 +415,8 @@ fn stages_beyond_the_bound_fail_and_are_told() {
         .viewers()
         .join(ViewerCaps::default(), outlet)
         .unwrap();
-    wait_until("12 stages are refused", || {
-        failed.load(Ordering::SeqCst) == 12
+    wait_until("8 stages are refused", || {
+        failed.load(Ordering::SeqCst) == 8
     });
     stream.stop(PATIENCE).unwrap();
     assert_eq!(failed.load(Ordering::SeqCst), 8);

@@ -1,6 +1,7 @@
 //! Streams with their real machine: producers, viewers, encoders that fail, encoders that
 //! work.
 
+mod desk;
 mod idle;
 mod pictures;
 mod random;
