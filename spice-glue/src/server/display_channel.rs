@@ -11,7 +11,7 @@ use super::Shared;
 use super::ack::{Acks, WINDOW};
 use super::channel::{self, Channel, End, Ended, Incoming, Outflow};
 use super::console::Joined;
-use super::outlet::{Queue, QueueOutlet};
+use super::outlet::{Drain, Queue, QueueOutlet};
 use super::pace::Pace;
 use crate::gl::{Batch, Outgoing, Report, VideoCodec, ViewerCaps};
 use crate::wire::base::{BaseClientMessage, BaseServerMessage};
@@ -49,8 +49,8 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
         // The registry lets no other in.
         return Err(End::Gone);
     };
-    let queue = Arc::new(Queue::default());
-    let outlet = Box::new(QueueOutlet(Arc::clone(&queue)));
+    let queue = Drain(Arc::default());
+    let outlet = Box::new(QueueOutlet(Arc::clone(&queue.0)));
     let joined = screen.screen.join(viewer_caps(&caps), outlet);
     let viewer = joined.map_err(|error| End::Goodbye(error.into()))?;
     if let Some(codecs) = preferred {
