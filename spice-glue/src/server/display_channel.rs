@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::time::timeout;
 
@@ -10,7 +11,8 @@ use super::Shared;
 use super::ack::{Acks, WINDOW};
 use super::channel::{self, Channel, End, Ended, Incoming, Outflow};
 use super::console::Joined;
-use super::outlet::{Queue, QueueOutlet};
+use super::outlet::{Drain, Queue, QueueOutlet};
+use super::pace::Pace;
 use crate::gl::{Batch, Outgoing, Report, VideoCodec, ViewerCaps};
 use crate::wire::base::{BaseClientMessage, BaseServerMessage};
 use crate::wire::display::{
@@ -18,6 +20,13 @@ use crate::wire::display::{
     StreamCreate, StreamDataHeader, StreamFlags, StreamReport, SurfaceCreate, SurfaceFlags,
 };
 use crate::wire::link::{Capabilities, DisplayCap};
+
+/// What a client may send per second: a report and an acknowledgement for each picture of
+/// a fast screen, three times over.
+const MESSAGES_PER_SECOND: u32 = 1000;
+/// What a list of preferred codecs counts, as encoders may be opened for it: two at once,
+/// then two per second.
+const PREFERENCE: u32 = MESSAGES_PER_SECOND / 2;
 
 pub(super) async fn run(channel: Channel<'_>) -> Ended {
     let Channel {
@@ -40,8 +49,8 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
         // The registry lets no other in.
         return Err(End::Gone);
     };
-    let queue = Arc::new(Queue::default());
-    let outlet = Box::new(QueueOutlet(Arc::clone(&queue)));
+    let queue = Drain(Arc::default());
+    let outlet = Box::new(QueueOutlet(Arc::clone(&queue.0)));
     let joined = screen.screen.join(viewer_caps(&caps), outlet);
     let viewer = joined.map_err(|error| End::Goodbye(error.into()))?;
     if let Some(codecs) = preferred {
@@ -82,8 +91,10 @@ async fn read(
     queue: &Queue,
     server: &Shared,
 ) -> Ended {
+    let mut pace = Pace::new(MESSAGES_PER_SECOND, Instant::now());
     loop {
         let (kind, body) = incoming.message().await?;
+        let mut cost = 1;
         match DisplayClientMessage::decode(kind, body)? {
             DisplayClientMessage::Base(BaseClientMessage::Ack) => {
                 viewer.progress(queue.acknowledged());
@@ -92,11 +103,13 @@ async fn read(
             DisplayClientMessage::StreamReport(r) => viewer.report(report(&r)),
             message @ DisplayClientMessage::PreferredVideoCodecType(_) => {
                 viewer.prefer(codecs(&message));
+                cost = PREFERENCE;
             }
             // Images are not compressed here, scanouts are not passed on.
             DisplayClientMessage::PreferredCompression(_) => {}
             _ => server.counters.skipped.add(1),
         }
+        pace.wait(cost).await;
     }
 }
 

@@ -1,11 +1,12 @@
 //! Keys and pointer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Shared;
 use super::channel::{self, Channel, Ended};
 use super::console::InputSink;
+use super::pace::Pace;
 use crate::wire::inputs::{
     InputsClientMessage, InputsServerMessage, KeyModifiers, MOTIONS_PER_ACK, MouseButton,
 };
@@ -43,11 +44,9 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
         }
         inputs.message(message, &mut out);
         inputs.tell_locks(&mut out);
-        let cost = body.len().div_ceil(16).max(1);
-        if let Some(wait) = pace.take(cost, Instant::now()) {
-            // Meanwhile nothing is read, and the peer's own queue grows.
-            tokio::time::sleep(wait).await;
-        }
+        // A message of scan codes may hold many keys.
+        let cost = u32::try_from(body.len().div_ceil(16)).unwrap_or(u32::MAX);
+        pace.wait(cost.max(1)).await;
     }
 }
 
@@ -216,50 +215,5 @@ impl Drop for Inputs<'_> {
         for (button, sink) in self.buttons.drain(..) {
             sink.button(button, false);
         }
-    }
-}
-
-/// So many events per second, and as many at once.
-struct Pace {
-    per_second: f64,
-    credit: f64,
-    last: Instant,
-}
-
-impl Pace {
-    fn new(per_second: u32, now: Instant) -> Self {
-        let per_second = f64::from(per_second);
-        Self {
-            per_second,
-            credit: per_second,
-            last: now,
-        }
-    }
-
-    /// How long to wait before the next ones.
-    fn take(&mut self, events: usize, now: Instant) -> Option<Duration> {
-        let passed = now.saturating_duration_since(self.last).as_secs_f64();
-        self.last = now;
-        self.credit = (self.credit + passed * self.per_second).min(self.per_second);
-        self.credit -= events as f64;
-        (self.credit < 0.0).then(|| Duration::from_secs_f64(-self.credit / self.per_second))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn more_than_the_rate_waits_and_less_does_not() {
-        let start = Instant::now();
-        let mut pace = Pace::new(100, start);
-        assert!((0..100).all(|_| pace.take(1, start).is_none()));
-        let wait = pace.take(10, start).unwrap();
-        assert!((wait.as_secs_f64() - 0.1).abs() < 1e-6);
-        assert_eq!(pace.take(1, start + Duration::from_millis(200)), None);
-        let later = start + Duration::from_secs(3600);
-        assert!((0..100).all(|_| pace.take(1, later).is_none()));
-        assert!(pace.take(1, later).is_some());
     }
 }

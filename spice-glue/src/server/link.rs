@@ -42,6 +42,8 @@ struct Rejected {
     why: String,
     /// What the protocol says to it; nothing where it is not listening.
     answer: Answer,
+    /// It has cost more than it may have for nothing.
+    delayed: bool,
 }
 
 enum Answer {
@@ -58,11 +60,20 @@ impl Rejected {
             refusal,
             why: why.to_string(),
             answer,
+            delayed: refusal == Refusal::Ticket,
         }
     }
 
     fn gone(error: io::Error) -> Self {
         Self::new(Refusal::Gone, error, Answer::None)
+    }
+
+    /// A key was made for it, and it leaves without showing a ticket.
+    fn gone_with_key(error: io::Error) -> Self {
+        Self {
+            delayed: true,
+            ..Self::gone(error)
+        }
     }
 
     fn malformed(error: WireError) -> Self {
@@ -85,36 +96,53 @@ pub(super) async fn serve(
     slot: Slot,
     server: Arc<Shared>,
 ) {
-    let deadline = tokio::time::Instant::now() + server.config.limits.link_time;
-    let mut stream = match timeout_at(deadline, secure(connection, security, &server)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(rejected)) => return server.refused(peer, rejected.refusal, &rejected.why),
-        Err(_) => return too_late(&server, peer),
+    let linked = tokio::select! {
+        linked = let_in(connection, peer, security, slot, &server) => linked,
+        () = server.stopped() => return,
     };
-    let linked = timeout_at(deadline, link(&mut stream, peer, security, &server)).await;
-    let rejected = match linked {
-        Ok(Ok(linked)) => {
-            drop(slot);
-            server.counters.channels_linked.add(1);
-            let caps = linked.message.channel_caps;
-            return channel::serve(stream, caps, linked.claim, &server).await;
+    if let Some((stream, linked)) = linked {
+        server.counters.channels_linked.add(1);
+        let caps = linked.message.channel_caps;
+        channel::serve(stream, caps, linked.claim, &server).await;
+    }
+}
+
+/// The link and its ticket; a link that is not let in is told why. The place among those
+/// who authenticate is free afterwards.
+async fn let_in(
+    connection: Stream,
+    peer: Peer,
+    security: Security,
+    slot: Slot,
+    server: &Arc<Shared>,
+) -> Option<(Stream, Linked)> {
+    let too_late = |_| {
+        let limit = server.config.limits.link_time;
+        let why = format!("not authenticated within {limit:?}");
+        Rejected::new(Refusal::TooLate, why, Answer::None)
+    };
+    let deadline = tokio::time::Instant::now() + server.config.limits.link_time;
+    let secured = timeout_at(deadline, secure(connection, security, server)).await;
+    let mut stream = match secured.map_err(too_late).flatten() {
+        Ok(stream) => stream,
+        Err(rejected) => {
+            server.refused(peer, rejected.refusal, &rejected.why);
+            return None;
         }
-        Ok(Err(rejected)) => rejected,
-        Err(_) => return too_late(&server, peer),
+    };
+    let linked = timeout_at(deadline, link(&mut stream, peer, security, server)).await;
+    let rejected = match linked.map_err(too_late).flatten() {
+        Ok(linked) => return Some((stream, linked)),
+        Err(rejected) => rejected,
     };
     server.refused(peer, rejected.refusal, &rejected.why);
-    if rejected.refusal == Refusal::Ticket {
+    if rejected.delayed {
         // The place stays taken meanwhile, whether the peer waits or not.
         sleep(server.gate.failed(peer, Instant::now())).await;
     }
     let _ = timeout(FAREWELL, farewell(&mut stream, &rejected.answer)).await;
     drop(slot);
-}
-
-fn too_late(server: &Shared, peer: Peer) {
-    let limit = server.config.limits.link_time;
-    let why = format!("not authenticated within {limit:?}");
-    server.refused(peer, Refusal::TooLate, &why);
+    None
 }
 
 /// The TLS handshake, where there is one.
@@ -180,7 +208,7 @@ async fn link(
         stream
             .read_exact(&mut mechanism)
             .await
-            .map_err(Rejected::gone)?;
+            .map_err(Rejected::gone_with_key)?;
         let unsupported = |why: &dyn ToString| {
             let answer = Answer::Result(LinkError::InvalidData);
             Rejected::new(Refusal::Unsupported, why.to_string(), answer)
@@ -195,7 +223,7 @@ async fn link(
     stream
         .read_exact(&mut ticket)
         .await
-        .map_err(Rejected::gone)?;
+        .map_err(Rejected::gone_with_key)?;
     if let Auth::PasswordFile(path) = &server.config.auth {
         let path = path.clone();
         // A decryption and a file: off the event loop. As many at once as links may be.

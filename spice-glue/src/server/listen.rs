@@ -15,8 +15,9 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use super::config::Listen;
 use super::error::ServerError;
 
-/// Links that the kernel keeps until we look: as many as may authenticate at once, twice.
-const BACKLOG: i32 = 128;
+/// Links that the kernel keeps until we look, which is at once: room for a flood between
+/// two looks.
+const BACKLOG: i32 = 1024;
 /// Bytes that the kernel takes beyond what it has sent. What a slow peer has not taken is
 /// to wait here, where it is seen and bounded, and not in megabytes of socket buffers.
 const UNSENT: u32 = 128 << 10;

@@ -180,3 +180,44 @@ fn mouse_modes(server: &super::Shared, wanted: Option<MouseModes>) -> (MouseMode
 fn mouse_mode((supported, current): (MouseModes, MouseModes), out: &mut Vec<u8>) {
     MainServerMessage::MouseMode { supported, current }.encode(out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_sent_now_and_then_and_only_when_the_way_is_free() {
+        let sent = Instant::now().checked_sub(CLOCK_INTERVAL).unwrap();
+        let mut life = Life {
+            pings: 0,
+            last: None,
+            unanswered: None,
+            best: Duration::from_millis(80),
+            clock_sent: sent,
+        };
+        let mut out = Vec::new();
+        life.clock(Duration::from_millis(200), || 7, &mut out);
+        assert_eq!(out, []);
+        life.clock(Duration::from_millis(80), || 7, &mut out);
+        assert_eq!(out, [106, 0, 4, 0, 0, 0, 7, 0, 0, 0]);
+        life.clock(Duration::from_millis(80), || 7, &mut out);
+        assert_eq!(out.len(), 10);
+    }
+
+    #[test]
+    fn only_the_answer_to_the_last_ping_tells_a_time() {
+        let mut life = Life {
+            pings: 0,
+            last: None,
+            unanswered: None,
+            best: Duration::MAX,
+            clock_sent: Instant::now(),
+        };
+        assert_eq!(life.pong(0), None);
+        life.ping(&mut Vec::new());
+        life.ping(&mut Vec::new());
+        assert_eq!(life.pong(1), None);
+        assert!(life.pong(2).is_some());
+        assert_eq!(life.pong(2), None);
+    }
+}

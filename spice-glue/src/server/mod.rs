@@ -41,6 +41,7 @@ mod link;
 mod listen;
 mod main_channel;
 mod outlet;
+mod pace;
 mod password;
 mod registry;
 mod running;
@@ -90,9 +91,22 @@ struct Shared {
     registry: Arc<Registry>,
     counters: Counters,
     warned_exposed: AtomicBool,
+    stop: watch::Sender<bool>,
 }
 
 impl Shared {
+    /// Waits until the server is to stop.
+    async fn stopped(&self) {
+        // The sender is in `self`.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    /// All end: links at once, channels with a goodbye.
+    fn stop(&self) {
+        self.stop.send_replace(true);
+        self.registry.stop();
+    }
+
     fn mm_time(&self) -> u32 {
         self.clock.mm_time(Instant::now())
     }
@@ -120,8 +134,6 @@ impl Shared {
 /// A server that listens but does not answer yet.
 pub struct Server {
     listeners: Vec<Listener>,
-    shared: Arc<Shared>,
-    stop: watch::Receiver<bool>,
     handle: ServerHandle,
 }
 
@@ -129,7 +141,6 @@ pub struct Server {
 #[derive(Clone)]
 pub struct ServerHandle {
     shared: Arc<Shared>,
-    stop: Arc<watch::Sender<bool>>,
     addresses: Arc<[Listen]>,
 }
 
@@ -164,19 +175,13 @@ impl Server {
             registry: Registry::new(&config, consoles.len()),
             counters: Counters::default(),
             warned_exposed: AtomicBool::new(false),
+            stop: watch::Sender::new(false),
             consoles,
             config,
         });
-        let (sender, stop) = watch::channel(false);
         Ok(Self {
             listeners,
-            stop,
-            handle: ServerHandle {
-                shared: Arc::clone(&shared),
-                stop: Arc::new(sender),
-                addresses,
-            },
-            shared,
+            handle: ServerHandle { shared, addresses },
         })
     }
 
@@ -191,15 +196,12 @@ impl Server {
     }
 
     /// Serves until it is stopped by its handle: then says goodbye to all clients and ends
-    /// within some seconds. Dropping the future stops it without a goodbye. Needs a tokio
-    /// runtime with I/O and time.
+    /// within some seconds. Dropping the future stops it too. Needs a tokio runtime with
+    /// I/O and time.
     pub async fn run(self) -> Result<(), ServerError> {
-        let Self {
-            listeners,
-            shared,
-            mut stop,
-            handle,
-        } = self;
+        let Self { listeners, handle } = self;
+        let shared = Arc::clone(&handle.shared);
+        let _stop = StopOnDrop(handle);
         // Nothing is ever sent: it closes when the last task is gone.
         let (alive, mut all_gone) = mpsc::channel::<()>(1);
         let mut accepting = tokio::task::JoinSet::new();
@@ -227,22 +229,28 @@ impl Server {
             }
         }
         drop(alive);
-        // The sender is the handle's, which lives until the end of this function.
-        let _ = stop.wait_for(|stop| *stop).await;
+        shared.stopped().await;
         accepting.shutdown().await;
-        shared.registry.stop();
         if timeout(STOP_LIMIT, all_gone.recv()).await.is_err() {
             tracing::warn!("some connections did not end within {STOP_LIMIT:?}");
         }
-        drop(handle);
         Ok(())
+    }
+}
+
+/// What a server has spawned does not end by itself.
+struct StopOnDrop(ServerHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 
 impl ServerHandle {
     /// Ends [`Server::run`]. Does not wait.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        self.shared.stop();
     }
 
     /// Where the server listens.

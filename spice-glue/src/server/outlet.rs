@@ -38,6 +38,24 @@ struct State {
 /// The stream's side.
 pub(super) struct QueueOutlet(pub(super) Arc<Queue>);
 
+/// The channel's side. When it goes, what waits goes, and nothing more is taken: the
+/// stream may not have heard of it yet.
+pub(super) struct Drain(pub(super) Arc<Queue>);
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.0.state().end(Goodbye::MainGone);
+    }
+}
+
+impl std::ops::Deref for Drain {
+    type Target = Queue;
+
+    fn deref(&self) -> &Queue {
+        &self.0
+    }
+}
+
 impl Outlet for QueueOutlet {
     fn send(&self, batch: Batch) -> Backlog {
         let mut state = self.0.state();
@@ -78,6 +96,7 @@ impl State {
     fn end(&mut self, why: Goodbye) {
         self.end.get_or_insert(why);
         self.batches.clear();
+        (self.bytes, self.messages) = (0, 0);
     }
 }
 
@@ -199,6 +218,16 @@ mod tests {
         queue.written(40);
         assert_eq!(queue.done(batch.len()).messages, 1);
         assert_eq!(queue.backlog().bytes, 50);
+    }
+
+    #[test]
+    fn nothing_is_kept_for_a_channel_that_is_gone() {
+        let (queue, outlet) = queue();
+        let drain = Drain(queue);
+        assert_eq!(outlet.send(picture(100)).bytes, 100);
+        drop(drain);
+        assert_eq!(outlet.send(picture(100)), Backlog::default());
+        assert!(outlet.0.state().batches.is_empty());
     }
 
     #[test]

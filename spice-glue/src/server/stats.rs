@@ -1,5 +1,6 @@
 //! What a server has done and does.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ pub struct ClientStats {
 }
 
 /// How many links were not let in, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Refusals([u64; Refusal::ALL.len()]);
 
 impl Refusals {
@@ -78,6 +79,15 @@ impl Refusals {
     /// Each reason with its count.
     pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> {
         Refusal::ALL.into_iter().zip(self.0)
+    }
+}
+
+impl fmt::Debug for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let some = self.iter().filter(|(_, count)| *count > 0);
+        f.debug_map()
+            .entries(some.map(|(refusal, count)| (refusal.name(), count)))
+            .finish()
     }
 }
 

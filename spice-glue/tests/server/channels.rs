@@ -1,16 +1,19 @@
 //! What the channels say.
 
 use scanout_spice::gl::{CloseReason, Outgoing, Payload, VideoCodec, ViewerCaps};
+use scanout_spice::server::{Auth, Console, Listen, Running, ServerConfig};
 use scanout_spice::stream::{Cursor, CursorShape};
 use scanout_spice::wire::base::{BaseClientMessage, kind as base};
 use scanout_spice::wire::cursor::kind as cursor;
 use scanout_spice::wire::display::{DisplayClientMessage, StreamReport, kind as display};
+use scanout_spice::wire::inputs::{Buttons, InputsClientMessage, MouseButton};
 use scanout_spice::wire::link::{ChannelType, DisplayCap, InputsCap};
 use scanout_spice::wire::main::{MainClientMessage, MouseModes, kind as main};
 
 use scanout_core::geometry::Size;
 
-use super::double::{Seen, picture};
+use super::client::{Client, connect, link_message};
+use super::double::{Double, Hand, Input, Seen, picture};
 use super::rig::Rig;
 
 #[test]
@@ -326,4 +329,58 @@ fn the_clock_of_init_is_the_streams() {
     let second = rig.link(&message).unwrap().main_init().multi_media_time;
     // One clock for all, which began at one second when the screen did.
     assert!(first >= 1000 && second >= first, "{first} {second}");
+}
+
+#[test]
+fn each_console_has_its_own_display_and_pointer() {
+    let (left, right) = (Double::default(), Double::default());
+    let (left_hand, right_hand) = (Hand::default(), Hand::default());
+    let listen = vec![Listen::Tcp("127.0.0.1:0".parse().unwrap())];
+    let server = Running::start(
+        ServerConfig::new(listen, Auth::Open),
+        vec![
+            Console::new(left.clone(), left_hand.clone()),
+            Console::new(right.clone(), right_hand.clone()),
+        ],
+    )
+    .unwrap();
+    let Listen::Tcp(addr) = server.handle().addresses()[0] else {
+        panic!("not the address asked for")
+    };
+    let link = |session, channel, id| {
+        Client::link(connect(addr), &link_message(session, channel, id), "").unwrap()
+    };
+    let mut client = link(0, ChannelType::Main, 0);
+    let session = client.main_init().session_id;
+    client.send_main(MainClientMessage::AttachChannels);
+    let body = client.expect(main::CHANNELS_LIST);
+    assert_eq!(body, [5, 0, 0, 0, 2, 0, 2, 1, 4, 0, 4, 1, 3, 0]);
+    let mut display = link(session, ChannelType::Display, 1);
+    display.display_init();
+    right.wait_joined(1);
+    assert_eq!(left.joined(), 0);
+
+    let mut inputs = link(session, ChannelType::Inputs, 0);
+    let mut bytes = Vec::new();
+    InputsClientMessage::MousePosition {
+        x: 3,
+        y: 4,
+        buttons: Buttons::empty(),
+        display_id: 1,
+    }
+    .encode(&mut bytes);
+    InputsClientMessage::MousePress {
+        button: Some(MouseButton::Left),
+        buttons: Buttons::LEFT,
+    }
+    .encode(&mut bytes);
+    InputsClientMessage::KeyDown(0x1e).encode(&mut bytes);
+    inputs.send(&bytes);
+    left_hand.seen.wait("the key", |seen| !seen.is_empty());
+    assert_eq!(left_hand.seen.all(), [Input::Key(0x1e, true)]);
+    let pointed = [
+        Input::Position(3, 4),
+        Input::Button(MouseButton::Left, true),
+    ];
+    assert_eq!(right_hand.seen.all(), pointed);
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use scanout_spice::gl::{Outgoing, Payload};
 use scanout_spice::server::{Refusal, Sharing};
 use scanout_spice::wire::base::BaseClientMessage;
+use scanout_spice::wire::display::DisplayClientMessage;
 use scanout_spice::wire::link::ChannelType;
 use scanout_spice::wire::main::{MainClientMessage, kind as main};
 
-use super::client::{connect, link_message};
+use super::client::{Refused, connect, link_message, read_reply};
 use super::double::{Seen, eventually, picture};
 use super::rig::Rig;
 
@@ -219,4 +220,48 @@ fn a_message_that_comes_byte_by_byte_is_a_message() {
     // And many at once are many.
     client.send(&[104, 0, 0, 0, 0, 0].repeat(1000));
     (0..1000).for_each(|_| drop(client.expect(main::CHANNELS_LIST)));
+}
+
+#[test]
+fn reports_beyond_the_rate_wait_at_the_client() {
+    let rig = Rig::new();
+    let (_main, session) = rig.main();
+    let mut display = rig.display(session, 1);
+    let mut bytes = Vec::new();
+    DisplayClientMessage::Unknown {
+        kind: 102,
+        size: 32,
+    }
+    .encode(&mut bytes);
+    let start = Instant::now();
+    display.send(&bytes.repeat(2500));
+    let reports = |seen: &[Seen]| seen.iter().filter(|e| matches!(e, Seen::Report(_))).count();
+    rig.screen
+        .seen
+        .wait("all arrive", |seen| reports(seen) == 2500);
+    // A thousand at once, then a thousand per second.
+    assert!(start.elapsed() >= Duration::from_millis(1400));
+}
+
+#[test]
+fn keys_are_not_made_for_those_who_leave_without_a_ticket_as_fast_as_they_ask() {
+    let rig = Rig::with(|config, _| {
+        config.limits.links_per_peer = 2;
+        config.limits.failure_delay = Duration::from_secs(3600);
+        config.limits.failure_delay_max = Duration::from_secs(3600);
+    });
+    let mut bytes = Vec::new();
+    link_message(0, ChannelType::Main, 0).encode(&mut bytes);
+    for _ in 0..2 {
+        let mut wire = connect(rig.addr);
+        wire.write_all(&bytes).unwrap();
+        read_reply(&mut wire).unwrap();
+    }
+    // Both are gone, and their places are not.
+    eventually("they are missed", || {
+        rig.stats().refused.of(Refusal::Gone) == 2
+    });
+    let mut wire = connect(rig.addr);
+    let _ = wire.write_all(&bytes);
+    assert_eq!(read_reply(&mut wire).err(), Some(Refused::Closed));
 }

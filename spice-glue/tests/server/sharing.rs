@@ -1,11 +1,16 @@
 //! Several clients, and how they go.
 
-use scanout_spice::server::{Refusal, Sharing};
+use std::io::Read;
+use std::time::Duration;
+
+use scanout_spice::server::{
+    Auth, Console, Listen, NoInput, Refusal, Server, ServerConfig, Sharing,
+};
 use scanout_spice::wire::base::{BaseClientMessage, kind::DISCONNECTING};
 use scanout_spice::wire::link::{ChannelType, LinkError};
 
-use super::client::{Client, Refused, link_message};
-use super::double::{Seen, eventually};
+use super::client::{Client, Refused, connect, link_message};
+use super::double::{Double, Seen, eventually};
 use super::rig::Rig;
 
 fn clients(rig: &Rig) -> usize {
@@ -39,8 +44,7 @@ fn a_wrong_password_takes_over_nothing() {
     let rig = Rig::new();
     let (mut main, session) = rig.main();
     let message = link_message(0, ChannelType::Main, 0);
-    let wire = super::client::connect(rig.addr);
-    assert!(Client::link(wire, &message, "wrong").is_err());
+    assert!(Client::link(connect(rig.addr), &message, "wrong").is_err());
     rig.channel(session, ChannelType::Inputs);
     main.send_base(BaseClientMessage::Ack);
     assert_eq!(clients(&rig), 1);
@@ -117,4 +121,37 @@ fn a_server_that_stops_says_goodbye() {
     assert_eq!(main.rest().last(), Some(&DISCONNECTING));
     assert_eq!(display.rest().last(), Some(&DISCONNECTING));
     assert!(std::net::TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn a_server_stops_at_once_whoever_is_half_way_in() {
+    let rig = Rig::with(|config, _| config.limits.link_time = Duration::from_secs(3600));
+    let mut half_open = connect(rig.addr);
+    eventually("it has its place", || rig.stats().links_pending == 1);
+    let handle = rig.server.handle().clone();
+    rig.server.stop().unwrap();
+    assert_eq!(half_open.read(&mut [0]).unwrap_or(0), 0);
+    assert_eq!(handle.stats().links_pending, 0);
+}
+
+#[test]
+fn a_server_whose_future_is_dropped_says_goodbye_too() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let listen = vec![Listen::Tcp("127.0.0.1:0".parse().unwrap())];
+    let console = Console::new(Double::default(), NoInput);
+    let server = Server::bind(ServerConfig::new(listen, Auth::Open), vec![console]).unwrap();
+    let Listen::Tcp(addr) = server.addresses()[0] else {
+        panic!("not the address asked for")
+    };
+    let running = runtime.spawn(server.run());
+    // Nobody is asked for a password here.
+    let message = link_message(0, ChannelType::Main, 0);
+    let mut main = Client::link(connect(addr), &message, "whatever").unwrap();
+    main.main_init();
+    running.abort();
+    assert_eq!(main.rest().last(), Some(&DISCONNECTING));
 }
