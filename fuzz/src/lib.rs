@@ -12,6 +12,7 @@ mod layout;
 pub mod mutator;
 mod readers;
 mod recording;
+mod spice;
 mod take;
 
 use std::path::PathBuf;
@@ -62,6 +63,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "recording",
         run: recording::run,
+    },
+    Target {
+        name: "spice_link",
+        run: spice::link,
+    },
+    Target {
+        name: "spice_messages",
+        run: spice::messages,
     },
 ];
 

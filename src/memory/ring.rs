@@ -4,9 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use scanout_core::buffer::alloc::{Canvas, Provider};
-use scanout_core::buffer::{
-    DmaBuf, ImportPolicy, Layout, MemoryImage, Orientation, SourceBuffer,
-};
+use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, MemoryImage, Orientation, SourceBuffer};
 use scanout_core::convert::age::DamageHistory;
 use scanout_core::format::{self, FormatInfo, Fourcc, Modifier};
 use scanout_core::geometry::{Damage, Size};

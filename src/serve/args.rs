@@ -168,7 +168,12 @@ pub(super) struct WatchArgs {
     pub(super) vv_password: bool,
     /// Certificate of the authority that signed --tls-cert (a self-signed one:
     /// itself), PEM, for the file of --write-vv
-    #[arg(long, value_name = "FILE", requires = "write_vv", requires = "tls_cert")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "write_vv",
+        requires = "tls_cert"
+    )]
     pub(super) vv_ca: Option<PathBuf>,
     /// Serve http://ADDRESS/metrics in Prometheus' text form
     #[arg(long, value_name = "IP:PORT")]
@@ -195,7 +200,9 @@ fn orientation(text: &str) -> Result<Orientation, String> {
 fn buffers(text: &str) -> Result<u8, String> {
     match text.parse::<u8>() {
         Ok(n) if (1..=BUFFERS).contains(&usize::from(n)) => Ok(n),
-        _ => Err(format!("{text:?} is no number of buffers from 1 to {BUFFERS}")),
+        _ => Err(format!(
+            "{text:?} is no number of buffers from 1 to {BUFFERS}"
+        )),
     }
 }
 

@@ -26,7 +26,9 @@ impl Entrance {
     /// What a viewer is given to come in here; `machine` is what others call this one.
     pub(super) fn uri(&self, machine: &str) -> String {
         match self {
-            Self::Tcp { address } => format!("spice://{}:{}", host(address, machine), address.port()),
+            Self::Tcp { address } => {
+                format!("spice://{}:{}", host(address, machine), address.port())
+            }
             Self::Tls { address } => format!(
                 "spice://{}?tls-port={}",
                 host(address, machine),

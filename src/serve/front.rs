@@ -132,10 +132,10 @@ fn by_tls(args: &ListenArgs) -> Result<Vec<TcpAddress>, Failure> {
         }
     }
     if addresses.is_empty() {
-        return Err(Failure::usage(format_args!(
-            "--tls-port {port}: no --listen names a host"
-        ))
-        .hint("--tls-listen HOST:PORT does"));
+        return Err(
+            Failure::usage(format_args!("--tls-port {port}: no --listen names a host"))
+                .hint("--tls-listen HOST:PORT does"),
+        );
     }
     Ok(addresses)
 }

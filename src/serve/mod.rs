@@ -207,7 +207,11 @@ impl Listening {
             let _ = writeln!(text, "  {GOOD}connect{GOOD:#}  remote-viewer {ca}'{uri}'");
         }
         if let Some(path) = &args.watch.write_vv {
-            let _ = writeln!(text, "  {GOOD}or{GOOD:#}       remote-viewer {}", path.display());
+            let _ = writeln!(
+                text,
+                "  {GOOD}or{GOOD:#}       remote-viewer {}",
+                path.display()
+            );
         }
         if let Some(metrics) = &self.metrics {
             let _ = writeln!(text, "  {GOOD}metrics{GOOD:#}  {metrics}");
@@ -254,8 +258,9 @@ fn read_ca(args: &WatchArgs) -> Result<Option<String>, Failure> {
     let Some(path) = &args.vv_ca else {
         return Ok(None);
     };
-    let bad =
-        |why: &dyn std::fmt::Display| Failure::usage(format_args!("--vv-ca {}: {why}", path.display()));
+    let bad = |why: &dyn std::fmt::Display| {
+        Failure::usage(format_args!("--vv-ca {}: {why}", path.display()))
+    };
     let there = fs::metadata(path).map_err(|e| bad(&crate::failure::reason(&e)))?;
     if !there.is_file() || there.len() > CA_BYTES {
         return Err(bad(&"no file of certificates"));
@@ -267,11 +272,7 @@ fn read_ca(args: &WatchArgs) -> Result<Option<String>, Failure> {
     Ok(Some(text))
 }
 
-fn write_vv(
-    args: &ServeArgs,
-    entrances: &[Entrance],
-    ca: Option<String>,
-) -> Result<(), Failure> {
+fn write_vv(args: &ServeArgs, entrances: &[Entrance], ca: Option<String>) -> Result<(), Failure> {
     let Some(path) = &args.watch.write_vv else {
         return Ok(());
     };
@@ -280,7 +281,11 @@ fn write_vv(
         _ => None,
     };
     let viewer = Viewer {
-        title: &args.clients.name.clone().unwrap_or_else(|| args.source.name()),
+        title: &args
+            .clients
+            .name
+            .clone()
+            .unwrap_or_else(|| args.source.name()),
         password,
         ca,
     };

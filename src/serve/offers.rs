@@ -13,8 +13,8 @@ use super::args::ServeArgs;
 use super::player::Facts;
 use crate::cli::Context;
 use crate::console::{DIM, GOOD, Table, WARN};
-use crate::encode::{PictureArgs, convertible};
 use crate::encode::choose::{Need, choose};
+use crate::encode::{PictureArgs, convertible};
 use crate::failure::{Exit, Failure};
 
 /// What became of one codec that was asked for.
@@ -44,8 +44,7 @@ pub(super) fn offers(
     context: &Context,
 ) -> Result<Offers, Failure> {
     let codecs = codecs(&args.stream.codec)?;
-    let backends: Vec<Arc<dyn Backend>> =
-        scanout::backends().into_iter().map(Arc::from).collect();
+    let backends: Vec<Arc<dyn Backend>> = scanout::backends().into_iter().map(Arc::from).collect();
     let begun = Instant::now();
     let mut offers = Offers {
         choices: Vec::new(),

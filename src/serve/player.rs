@@ -111,10 +111,10 @@ impl Source {
             ));
         }
         if play.r#loop && args.file().is_some_and(|path| !is_file(path)) {
-            return Err(
-                Failure::usage("--loop: what was read of a pipe is gone, it has no beginning")
-                    .hint("leave --loop out, or name a file"),
-            );
+            return Err(Failure::usage(
+                "--loop: what was read of a pipe is gone, it has no beginning",
+            )
+            .hint("leave --loop out, or name a file"));
         }
         let (shown, stop) = (Arc::new(Shown::default()), Arc::new(Stop::default()));
         let (told, facts) = sync_channel(1);

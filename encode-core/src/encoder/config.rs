@@ -277,13 +277,25 @@ pub struct StageConfig {
     /// Pictures in circulation: one coded, one pending, one being staged, and
     /// one more for each further picture that encoders hold at a time.
     pub pictures: usize,
+    /// Find out by comparison what really changed, within the damage that the
+    /// producer names: for producers whose damage is always the whole frame. A frame
+    /// without a change gives no picture but
+    /// [`StageEvent::Unchanged`](super::StageEvent::Unchanged), whatever a session's
+    /// configuration says of unchanged frames.
+    ///
+    /// For packed RGB that the CPU converts; of other sources the producer's word is
+    /// taken. Costs a copy of the frame in memory, and of a conversion of the
+    /// whole frame about a fifth where nothing and a third where all has changed. The
+    /// source is let go before the conversion, which reads the copy.
+    pub find_damage: bool,
     /// Longest wait for a source's fence: 200 ms, more than a frame takes on a
     /// GPU that works, and below the limit of a session's watchdog.
     pub acquire_limit: Duration,
 }
 
 impl StageConfig {
-    /// 4:2:0 pictures of `size` with the desktop's colour, any path, four pictures.
+    /// 4:2:0 pictures of `size` with the desktop's colour, any path, four pictures,
+    /// the damage that producers name.
     pub const fn new(size: Size) -> Self {
         Self {
             size,
@@ -291,6 +303,7 @@ impl StageConfig {
             color: ColorSpec::DESKTOP,
             max_path: PathClass::Software,
             pictures: 4,
+            find_damage: false,
             acquire_limit: Duration::from_millis(200),
         }
     }

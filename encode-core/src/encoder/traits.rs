@@ -46,19 +46,24 @@ pub enum StageEvent {
     SourceFree(Ticket, Option<SyncFile>),
     /// The picture is complete. Comes after the ticket's `SourceFree`.
     Ready(Ticket, Picture),
-    /// The ticket failed: no picture will come, and the source is no longer read.
+    /// Nothing has changed since the frame before: no picture will come, and the source
+    /// is no longer read. Comes alone, and only where
+    /// [`StageConfig::find_damage`] asks for it.
+    Unchanged(Ticket),
+    /// The ticket failed: no picture will come, and the source is no longer read. May
+    /// come after the ticket's `SourceFree`.
     Failed(Ticket, StageError),
 }
 
 /// Turns source frames into pictures of one size and format on one device.
 ///
-/// Each ticket ends in exactly one `Ready` or `Failed`, tickets in order.
+/// Each ticket ends in exactly one `Ready`, `Unchanged` or `Failed`, tickets in order.
 pub trait Stager: Send {
     /// Frames that [`Stager::stage`] takes at this moment.
     fn room(&self) -> usize;
 
     /// Submits `frame`. Does not wait for its fence nor for a conversion. The
-    /// source must stay untouched until the ticket's `SourceFree` or `Failed`;
+    /// source must stay untouched until the ticket's `SourceFree`, `Unchanged` or `Failed`;
     /// where this call fails it is not read at all.
     fn stage(&mut self, frame: Frame) -> Result<Ticket, StageError>;
 

@@ -215,6 +215,8 @@ fn staged(stager: &mut dyn Stager, frame: Frame, limit: Duration) -> Result<Pict
             Some(StageEvent::Ready(_, picture)) => return Ok(picture),
             Some(StageEvent::Failed(_, error)) => return Err(error.to_string()),
             Some(StageEvent::SourceFree(..)) => {}
+            // Not asked for, and each frame of a trial differs from the one before.
+            Some(StageEvent::Unchanged(_)) => return Err("a frame is not staged".to_owned()),
             None => wait(stager.wake(), deadline, "staging")?,
         }
     }

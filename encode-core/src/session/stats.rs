@@ -69,7 +69,8 @@ pub struct FrameCounts {
     pub submitted: u64,
     /// Replaced by a newer one before staging.
     pub replaced: u64,
-    /// Released unstaged because nothing had changed.
+    /// Released without a picture because nothing had changed: as their producer
+    /// said, or as staging found.
     pub unchanged: u64,
     /// Staged.
     pub staged: u64,
@@ -87,7 +88,8 @@ pub struct StageTimes {
     pub wait: Summary,
     /// Staging began, until the acquire fence had signalled.
     pub acquire: Summary,
-    /// Fence signalled, until the source was read and converted.
+    /// Fence signalled, until the source was read: converted, or copied where true
+    /// damage is looked for.
     pub convert: Summary,
     /// Handed over, until its owner was told that it may be reused.
     pub hold: Summary,

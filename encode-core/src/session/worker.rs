@@ -418,6 +418,13 @@ impl Worker {
                     }
                     self.last = Some(picture);
                 }
+                StageEvent::Unchanged(ticket) => {
+                    self.staging = self.staging.saturating_sub(1);
+                    if let Some(time) = self.shared.held.complete(ticket, None) {
+                        self.shared.stats.held(time);
+                    }
+                    self.shared.stats.unchanged();
+                }
                 StageEvent::Failed(ticket, error) => {
                     self.staging = self.staging.saturating_sub(1);
                     self.shared.held.complete(ticket, None);

@@ -11,7 +11,8 @@ use crate::buffer::{
 };
 use crate::color::ColorSpec;
 use crate::convert::age::DamageHistory;
-use crate::convert::{self, Converter, PictureFormat, PictureLayout};
+use crate::convert::tiles::TileComparer;
+use crate::convert::{self, ConvertError, Converter, PictureFormat, PictureLayout};
 use crate::encoder::{
     Frame, FrameTimes, HostSurface, OpenError, PathClass, Picture, PictureInfo, PicturePool,
     StageConfig, StageError, StageEvent, Surface, Ticket,
@@ -104,6 +105,7 @@ impl CpuStaging {
             converter: None,
             history: DamageHistory::new(config.pictures, config.size),
             carried: Damage::none(),
+            comparison: config.find_damage.then(Comparison::default),
         };
         let inside = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -253,14 +255,26 @@ fn stage(
     frame: Frame,
     mut pool: PicturePool,
 ) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| converting.convert(frame, &mut pool)));
+    let mut freed = false;
+    let mut free = || {
+        freed = true;
+        let event = StageEvent::SourceFree(ticket, None);
+        shared.lock().events.push_back(event);
+        shared.event.signal();
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        converting.convert(frame, &mut pool, &mut free)
+    }));
     let mut state = shared.lock();
     state.pool = Some(pool);
     match outcome {
-        Ok(Ok(picture)) => {
-            state.events.push_back(StageEvent::SourceFree(ticket, None));
+        Ok(Ok(Some(picture))) => {
+            if !freed {
+                state.events.push_back(StageEvent::SourceFree(ticket, None));
+            }
             state.events.push_back(StageEvent::Ready(ticket, picture));
         }
+        Ok(Ok(None)) => state.events.push_back(StageEvent::Unchanged(ticket)),
         Ok(Err(error)) => state.events.push_back(StageEvent::Failed(ticket, error)),
         Err(_) => {
             let reason = "the conversion panicked".to_owned();
@@ -292,15 +306,49 @@ struct Converting {
     history: DamageHistory,
     /// Damage of frames that failed: the next picture's damage holds it too.
     carried: Damage,
+    /// Where true damage is to be found.
+    comparison: Option<Comparison>,
+}
+
+/// Finds what really changed.
+#[derive(Debug, Default)]
+struct Comparison {
+    comparer: TileComparer,
+    /// Where producers say that something changed that was not looked at yet, because
+    /// the frame failed before.
+    unseen: Damage,
+}
+
+impl Comparison {
+    /// What of the damage not seen yet is true.
+    fn look(&mut self, source: &convert::Source<'_>) -> Result<Damage, ConvertError> {
+        let found = self.comparer.compare(source, &self.unseen)?;
+        self.unseen.clear();
+        Ok(found)
+    }
 }
 
 impl Converting {
-    fn convert(&mut self, frame: Frame, pool: &mut PicturePool) -> Result<Picture, StageError> {
+    /// The picture of `frame`, or `None` where it would be the one before again. Calls
+    /// `free` where the source is no longer read before the picture is complete.
+    fn convert(
+        &mut self,
+        frame: Frame,
+        pool: &mut PicturePool,
+        free: &mut dyn FnMut(),
+    ) -> Result<Option<Picture>, StageError> {
         let stage_started = Instant::now();
+        let fourcc = frame.buffer.layout().fourcc;
         let mut damage = frame.damage;
         damage.clip(self.layout.visible());
-        self.history.note(&damage);
-        self.carried.unite(&damage);
+        match &mut self.comparison {
+            // What of it is true is known after the source was read.
+            Some(comparison) => comparison.unseen.unite(&damage),
+            None => {
+                self.history.note(&damage);
+                self.carried.unite(&damage);
+            }
+        }
 
         // One limit for both kinds of fences: the session's watchdog counts the sum.
         let limit = self.limit;
@@ -316,17 +364,51 @@ impl Converting {
             Err(ReadError::Sync(error)) => return Err(StageError::Acquire(error)),
             read => read?,
         };
-        let source = source_of(&frame.buffer, read.planes())?;
+        let mut read = Some(read);
+        let planes = read.as_ref().map_or(&[][..], |read| read.planes());
+        let source = source_of(&frame.buffer, planes)?;
         let acquired = Instant::now();
+        let mut source_free = None;
+        let source = match &mut self.comparison {
+            Some(comparison) if TileComparer::supports(fourcc) => {
+                let found = comparison.look(&source)?;
+                self.history.note(&found);
+                self.carried.unite(&found);
+                if self.carried.is_none() {
+                    return Ok(None);
+                }
+                // All that is needed of the source is in the copy. What the producer
+                // draws from here on is found by the next comparison.
+                read = None;
+                source_free = Some(Instant::now());
+                free();
+                // There after every comparison.
+                comparison
+                    .comparer
+                    .last()
+                    .ok_or_else(|| StageError::Ended {
+                        reason: "a comparison kept no copy".to_owned(),
+                    })?
+            }
+            Some(comparison) => {
+                // The copy gets old meanwhile: the next comparison begins anew.
+                comparison.comparer.reset();
+                let damage = std::mem::take(&mut comparison.unseen);
+                self.history.note(&damage);
+                self.carried.unite(&damage);
+                source
+            }
+            None => source,
+        };
 
         let count = pool.len();
         let mut vacant = pool.take().ok_or(StageError::NoSurface { count })?;
         let slot = vacant.slot();
-        let fourcc = frame.buffer.layout().fourcc;
         if self.converter.as_ref().is_none_or(|(f, _)| *f != fourcc) {
             let size = self.layout.visible();
             let converter = Converter::new(fourcc, size, self.layout, self.color)?;
             self.history.invalidate_all();
+            self.carried = Damage::full(size);
             self.converter = Some((fourcc, converter));
         }
         let stale = self.history.take(slot);
@@ -347,15 +429,16 @@ impl Converting {
         times.received = frame.received;
         times.stage_started = stage_started;
         times.acquired = acquired;
+        times.source_free = source_free.unwrap_or(now);
         let damage = std::mem::take(&mut self.carried);
-        Ok(vacant.publish(PictureInfo::new(
+        Ok(Some(vacant.publish(PictureInfo::new(
             frame.number,
             frame.timestamp,
             damage,
             self.color,
             self.path,
             times,
-        )))
+        ))))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The rate of a slow tier: up in steps, down by a factor.
 //!
 //! Its coder is gated by the room of its viewers, so no queue says that the rate is too
-//! high. The pictures say it that found the gate closed: many of them, and frames are
-//! too large for how often they come; none, and they may grow. A source that is idle
+//! high. The pictures say it that were replaced while they waited at the gate: many of
+//! them, and frames are too large for how often they come; none, and they may grow. A source that is idle
 //! says nothing and changes nothing.
 
 use std::time::{Duration, Instant};
@@ -23,7 +23,9 @@ pub(super) struct SlowRate {
     ceiling: u64,
     changed: Instant,
     pictures: u32,
-    held: u32,
+    replaced: u32,
+    /// A picture waits at the gate.
+    waits: bool,
 }
 
 /// What a look at the counts has told.
@@ -44,7 +46,8 @@ impl SlowRate {
             ceiling,
             changed: now,
             pictures: 0,
-            held: 0,
+            replaced: 0,
+            waits: false,
         }
     }
 
@@ -55,13 +58,14 @@ impl SlowRate {
     /// A picture was staged, and found the gate open or not.
     pub(super) fn picture(&mut self, open: bool, now: Instant) -> Option<Turn> {
         self.pictures = self.pictures.saturating_add(1);
-        self.held = self.held.saturating_add(u32::from(!open));
+        self.replaced = self.replaced.saturating_add(u32::from(self.waits));
+        self.waits = !open;
         if now < self.changed + LOOK || self.pictures < ENOUGH {
             return None;
         }
-        let turn = if self.held > self.pictures / 2 {
+        let turn = if self.replaced > self.pictures / 2 {
             Some(Turn::Down)
-        } else if self.held <= self.pictures / 10 {
+        } else if self.replaced <= self.pictures / 10 {
             Some(Turn::Up)
         } else {
             None
@@ -72,6 +76,11 @@ impl SlowRate {
             None => self.turn_to(self.rate, now),
         }
         turn
+    }
+
+    /// The gate opens: a picture that waits goes through.
+    pub(super) const fn gate_opens(&mut self) {
+        self.waits = false;
     }
 
     /// A viewer's queue has grown over its bound.
@@ -89,6 +98,6 @@ impl SlowRate {
         self.rate = rate.clamp(self.floor, self.ceiling);
         self.changed = now;
         self.pictures = 0;
-        self.held = 0;
+        self.replaced = 0;
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::registry::{Claim, Goodbye, Session};
 use super::stream_io::Stream;
 use super::{Shared, cursor_channel, display_channel, inputs_channel, main_channel};
+use crate::gl::CloseReason;
 use crate::wire::WireError;
 use crate::wire::base::{BaseClientMessage, BaseServerMessage};
 use crate::wire::frame::{MINI_HEADER_LEN, MiniHeader, client_bound};
@@ -57,10 +58,12 @@ pub(super) async fn serve(stream: Stream, caps: Capabilities, claim: Claim, serv
     );
     let _enter = |text: &str| span.in_scope(|| tracing::info!(peer = %session.peer, "{text}"));
     _enter("linked");
+    let record_per_message = matches!(stream, Stream::Tls(_));
     let (read, write) = tokio::io::split(stream);
     let mut incoming = Incoming::new(read, kind, Arc::clone(server));
     let mut outflow = Outflow {
         write,
+        record_per_message,
         midway: false,
         session: Arc::clone(&session),
         server: Arc::clone(server),
@@ -89,7 +92,9 @@ pub(super) async fn serve(stream: Stream, caps: Capabilities, claim: Claim, serv
     drop(claim);
     match &end {
         End::Malformed(_) => server.counters.malformed.add(1),
-        End::Stalled(_) => server.counters.stalled.add(1),
+        End::Stalled(_) | End::Goodbye(Goodbye::Screen(CloseReason::Stalled { .. })) => {
+            server.counters.stalled.add(1);
+        }
         End::Goodbye(Goodbye::Silent) if kind == ChannelType::Main => {
             server.counters.silent.add(1);
         }
@@ -159,6 +164,10 @@ impl Incoming {
 /// Messages to a client.
 pub(super) struct Outflow {
     write: WriteHalf<Stream>,
+    /// Over TLS no record may hold parts of two messages: spice-gtk asks the socket
+    /// whether there is more to read, not what it has decrypted already, and so would
+    /// see the second one only when a third one comes.
+    record_per_message: bool,
     /// Part of something was written: nothing else may follow.
     midway: bool,
     session: Arc<Session>,
@@ -168,22 +177,55 @@ pub(super) struct Outflow {
 impl Outflow {
     /// Writes whole messages.
     pub(super) async fn send(&mut self, messages: &[u8]) -> Result<(), End> {
-        self.send_pieces(&mut [IoSlice::new(messages)], |_| {})
-            .await
+        let mut pieces = Vec::with_capacity(4);
+        let mut rest = messages;
+        while let Some(header) = rest.first_chunk() {
+            let size = MiniHeader::decode(header).size as usize;
+            let len = MINI_HEADER_LEN.saturating_add(size).min(rest.len());
+            let (message, later) = rest.split_at(len);
+            pieces.push(IoSlice::new(message));
+            rest = later;
+        }
+        let ends: Vec<_> = (1..=pieces.len()).collect();
+        self.send_pieces(&mut pieces, &ends, |_| {}).await
     }
 
-    /// Writes whole messages that lie in pieces, without copying them together; `written`
-    /// is told how many bytes went, each time that some did.
+    /// Writes whole messages that lie in pieces, without copying them together: all at
+    /// once where that is possible. `ends` says after how many pieces each message ends;
+    /// `written` is told how many bytes went, each time that some did.
     pub(super) async fn send_pieces(
         &mut self,
         mut pieces: &mut [IoSlice<'_>],
+        ends: &[usize],
         mut written: impl FnMut(usize),
+    ) -> Result<(), End> {
+        self.midway = true;
+        if self.record_per_message {
+            let mut start = 0;
+            for end in ends {
+                let len = end.saturating_sub(start).min(pieces.len());
+                let (message, later) = std::mem::take(&mut pieces).split_at_mut(len);
+                self.write_all(message, &mut written).await?;
+                (pieces, start) = (later, *end);
+            }
+        }
+        self.write_all(pieces, &mut written).await?;
+        let limit = self.server.config.limits.write_stall;
+        let flushed = timeout(limit, self.write.flush()).await;
+        flushed.map_err(|_| End::Stalled(limit))?.map_err(lost)?;
+        self.midway = false;
+        Ok(())
+    }
+
+    async fn write_all(
+        &mut self,
+        mut pieces: &mut [IoSlice<'_>],
+        written: &mut impl FnMut(usize),
     ) -> Result<(), End> {
         let limit = self.server.config.limits.write_stall;
         // Empty ones first, or nothing to write would look like a closed connection.
         IoSlice::advance_slices(&mut pieces, 0);
         while !pieces.is_empty() {
-            self.midway = true;
             let write = timeout(limit, self.write.write_vectored(pieces)).await;
             let n = match write.map_err(|_| End::Stalled(limit))? {
                 Ok(0) => return Err(End::Gone),
@@ -195,9 +237,6 @@ impl Outflow {
             self.server.counters.bytes_written.add(n as u64);
             written(n);
         }
-        let flushed = timeout(limit, self.write.flush()).await;
-        flushed.map_err(|_| End::Stalled(limit))?.map_err(lost)?;
-        self.midway = false;
         Ok(())
     }
 

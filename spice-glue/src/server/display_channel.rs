@@ -52,6 +52,7 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
     tokio::select! {
         end = read(incoming, &*viewer, &queue, server) => end,
         end = write(outflow, &*viewer, &queue, server) => end,
+        end = queue.ended() => Err(End::Goodbye(end)),
     }
 }
 
@@ -110,21 +111,22 @@ async fn write(
         // A client that acknowledges nothing takes nothing; one with nothing to wait for
         // may be as quiet as it likes.
         let batch = match timeout(limit, queue.next()).await {
-            Ok(batch) => batch.map_err(End::Goodbye)?,
+            Ok(batch) => batch,
             Err(_) if queue.waits_for_client() => return Err(End::Stalled(limit)),
             Err(_) => continue,
         };
         let mut heads = Vec::new();
         let places = encode(&batch, &mut heads);
-        let mut pieces = pieces(&batch, &heads, &places);
-        // What the queue counts is the packets: headers first, as they lie first.
+        let (mut pieces, ends) = pieces(&batch, &heads, &places);
+        // What the queue counts is the packets: the heads are taken off first, wherever
+        // they lie.
         let mut headers = heads.len();
         let written = |bytes: usize| {
             let counted = bytes.saturating_sub(headers);
             headers = headers.saturating_sub(bytes);
             viewer.progress(queue.written(counted));
         };
-        outflow.send_pieces(&mut pieces, written).await?;
+        outflow.send_pieces(&mut pieces, &ends, written).await?;
         server.counters.display_messages.add(batch.len() as u64);
         viewer.progress(queue.done(batch.len()));
     }
@@ -155,9 +157,15 @@ fn encode(batch: &Batch, heads: &mut Vec<u8>) -> Vec<Range<usize>> {
     places
 }
 
-/// A batch as the socket takes it: heads and packets where they lie.
-fn pieces<'a>(batch: &'a Batch, heads: &'a [u8], places: &[Range<usize>]) -> Vec<IoSlice<'a>> {
+/// A batch as the socket takes it: heads and packets where they lie, and after how many
+/// pieces each message ends.
+fn pieces<'a>(
+    batch: &'a Batch,
+    heads: &'a [u8],
+    places: &[Range<usize>],
+) -> (Vec<IoSlice<'a>>, Vec<usize>) {
     let mut pieces = Vec::with_capacity(batch.len() * 2);
+    let mut ends = Vec::with_capacity(batch.len());
     for (message, place) in batch.iter().zip(places) {
         let head = heads.get(place.clone()).unwrap_or_default();
         let payload = match message {
@@ -166,8 +174,9 @@ fn pieces<'a>(batch: &'a Batch, heads: &'a [u8], places: &[Range<usize>]) -> Vec
         };
         let all = std::iter::once(head).chain(payload);
         pieces.extend(all.filter(|piece| !piece.is_empty()).map(IoSlice::new));
+        ends.push(pieces.len());
     }
-    pieces
+    (pieces, ends)
 }
 
 /// All but STREAM_DATA, which does not come here.

@@ -72,7 +72,8 @@ impl Rejected {
             WireError::NoMiniHeader { .. } => Refusal::Unsupported,
             _ => Refusal::Malformed,
         };
-        Self::new(refusal, &error, Answer::Reply(error.link_error()))
+        let answer = Answer::Reply(error.link_error());
+        Self::new(refusal, error, answer)
     }
 }
 

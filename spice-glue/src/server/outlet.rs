@@ -20,8 +20,9 @@ const MESSAGES_MAX: usize = 4096;
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// There is something to write, room to write it in, or an end.
+    /// There is something to write, or room to write it in.
     changed: Notify,
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -45,6 +46,7 @@ impl Outlet for QueueOutlet {
             let messages = state.messages.saturating_add(batch.len());
             if bytes > BYTES_MAX || messages > MESSAGES_MAX {
                 state.end(CloseReason::Stalled { seconds: 0 }.into());
+                self.0.ended.notify_one();
             } else if !batch.is_empty() {
                 state.bytes = bytes;
                 state.messages = messages;
@@ -59,7 +61,7 @@ impl Outlet for QueueOutlet {
 
     fn close(&self, reason: CloseReason) {
         self.0.state().end(reason.into());
-        self.0.changed.notify_one();
+        self.0.ended.notify_one();
     }
 }
 
@@ -84,25 +86,33 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn backlog(&self) -> Backlog {
+    #[cfg(test)]
+    fn backlog(&self) -> Backlog {
         self.state().backlog()
+    }
+
+    /// Waits for the end, whatever is being written.
+    pub(super) async fn ended(&self) -> Goodbye {
+        loop {
+            if let Some(end) = self.state().end {
+                return end;
+            }
+            self.ended.notified().await;
+        }
     }
 
     /// The next batch, when the client has acknowledged enough. May be cancelled without
     /// losing one.
-    pub(super) async fn next(&self) -> Result<Batch, Goodbye> {
+    pub(super) async fn next(&self) -> Batch {
         loop {
             {
                 let mut state = self.state();
-                if let Some(end) = state.end {
-                    return Err(end);
-                }
                 if state.acks.room()
                     && let Some(batch) = state.batches.pop_front()
                 {
                     let messages = u32::try_from(batch.len()).unwrap_or(u32::MAX);
                     state.acks.sent(messages);
-                    return Ok(batch);
+                    return batch;
                 }
             }
             self.changed.notified().await;
@@ -182,7 +192,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        let batch = runtime.block_on(queue.next()).unwrap();
+        let batch = runtime.block_on(queue.next());
         assert_eq!(queue.backlog().unacknowledged, 1);
         assert_eq!(queue.backlog().bytes, 150);
         assert_eq!(queue.written(60).bytes, 90);
@@ -201,13 +211,12 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        let end = runtime.block_on(queue.next()).err();
-        assert!(matches!(
-            end,
-            Some(Goodbye::Screen(CloseReason::Stalled { .. }))
-        ));
+        let end = runtime.block_on(queue.ended());
+        assert!(matches!(end, Goodbye::Screen(CloseReason::Stalled { .. })));
         let (queue, outlet) = super::tests::queue();
-        (0..=MESSAGES_MAX).for_each(|_| drop(outlet.send(picture(1))));
+        for _ in 0..=MESSAGES_MAX {
+            outlet.send(picture(1));
+        }
         assert!(queue.state().end.is_some());
     }
 }

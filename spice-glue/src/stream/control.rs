@@ -9,7 +9,7 @@ use scanout_core::geometry::{Damage, Size};
 use scanout_core::session::{Session, StreamId, SubmitError};
 
 use super::config::GlStreamConfig;
-use super::inbox::{Batch, Draw, FromStage, FromViewer, Inbox, Shown};
+use super::inbox::{Batch, Draw, FromStage, FromViewer, Inbox, Said, Shown};
 use super::joint::{Health, Held, Joint};
 use super::keeper::{Keeper, Order, Orders, Threads, Wanted};
 use super::sink::{Gate, Sink};
@@ -86,6 +86,8 @@ pub(super) struct Control<B> {
     stages: BTreeMap<StageId, Stage>,
     coders: BTreeMap<CoderId, Coder>,
     viewers: BTreeMap<ViewerId, Box<dyn Outlet>>,
+    /// Clients that the machine has been told to expect.
+    expected: usize,
     /// Whose packet the machine looks at.
     feeding: Option<CoderId>,
     after: VecDeque<After>,
@@ -116,6 +118,7 @@ impl<B: Brain> Control<B> {
             stages: BTreeMap::new(),
             coders: BTreeMap::new(),
             viewers: BTreeMap::new(),
+            expected: 0,
             feeding: None,
             after: VecDeque::new(),
             actions: Vec::new(),
@@ -203,8 +206,7 @@ impl<B: Brain> Control<B> {
     }
 
     fn answer(&self, held: Held) {
-        self.stats.unstaged(1);
-        self.stats.held(held.received.elapsed());
+        self.stats.unstaged(held.received.elapsed());
         held.release.complete();
     }
 
@@ -221,11 +223,30 @@ impl<B: Brain> Control<B> {
                 self.tell(Event::Scanout { scanout, size });
             }
         }
-        if let Some(clients) = batch.expected {
+        // Those who come before those who go, those who have come before they are no longer
+        // expected: between the two nobody would watch, and encoders be closed.
+        let before = self.expected;
+        self.expected = batch.expected.unwrap_or(before);
+        if self.expected > before {
+            let clients = self.expected;
             self.tell(Event::Expected { clients });
         }
-        let mut said = batch.said;
-        for news in batch.viewers {
+        self.take_words(batch.viewers, batch.said);
+        if self.expected < before {
+            let clients = self.expected;
+            self.tell(Event::Expected { clients });
+        }
+        for news in batch.stages {
+            self.take_news(news);
+        }
+        // Last: what there is to stage for is known now.
+        for draw in batch.draws {
+            self.take_draw(draw);
+        }
+    }
+
+    fn take_words(&mut self, viewers: VecDeque<FromViewer>, mut said: BTreeMap<ViewerId, Said>) {
+        for news in viewers {
             match news {
                 FromViewer::Joined(viewer, caps, outlet) => {
                     self.stats.joined(viewer);
@@ -250,13 +271,6 @@ impl<B: Brain> Control<B> {
                     }
                 }
             }
-        }
-        for news in batch.stages {
-            self.take_news(news);
-        }
-        // Last: what there is to stage for is known now.
-        for draw in batch.draws {
-            self.take_draw(draw);
         }
     }
 

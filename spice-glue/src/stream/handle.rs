@@ -103,8 +103,10 @@ impl GlStream {
     }
 
     fn show(&self, shown: Shown) {
-        let outdated = self.inbox.show(shown);
-        self.stats.unstaged(outdated);
+        for draw in self.inbox.show(shown) {
+            self.stats.unstaged(draw.received.elapsed());
+            draw.release.complete();
+        }
     }
 
     /// The producer has drawn into what it shows, and waits. `damage` is what changed, in
@@ -112,7 +114,7 @@ impl GlStream {
     /// what to wait for before reading.
     pub fn draw(&self, damage: Damage, acquire: Acquire, release: Release) {
         let received = Instant::now();
-        self.stats.drawn(1);
+        self.stats.drawn();
         let draw = Draw {
             damage,
             acquire,
@@ -120,7 +122,7 @@ impl GlStream {
             received,
         };
         if !self.inbox.draw(draw) {
-            self.stats.unstaged(1);
+            self.stats.unstaged(received.elapsed());
         }
     }
 

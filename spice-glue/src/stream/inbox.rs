@@ -157,20 +157,19 @@ impl Inbox {
         drop(waiting);
     }
 
-    /// The producer shows something else. Draws into what it showed before are answered:
-    /// nothing of them will be seen. Returns how many.
-    pub(super) fn show(&self, shown: Shown) -> usize {
+    /// The producer shows something else. Draws into what it showed before come back, to be
+    /// answered: nothing of them will be seen.
+    pub(super) fn show(&self, shown: Shown) -> Vec<Draw> {
         let mut state = self.lock();
         if state.closed {
-            return 0;
+            return Vec::new();
         }
         let replaced = state.batch.shown.replace(shown);
         let outdated = std::mem::take(&mut state.batch.draws);
         drop(state);
         self.filled.notify_one();
         drop(replaced);
-        // Their owner's code runs here, outside of the lock.
-        outdated.len()
+        outdated
     }
 
     /// A draw. Where too many wait it becomes a part of the last of them, and is answered:

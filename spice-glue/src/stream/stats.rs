@@ -170,16 +170,18 @@ impl Stats {
         self.lock().counts.scanouts += 1;
     }
 
-    pub(super) fn drawn(&self, draws: usize) {
-        self.lock().counts.draws += draws as u64;
+    pub(super) fn drawn(&self) {
+        self.lock().counts.draws += 1;
     }
 
-    /// Draws were answered without being staged.
-    pub(super) fn unstaged(&self, draws: usize) {
-        self.lock().counts.unstaged += draws as u64;
+    /// A draw was answered without being staged.
+    pub(super) fn unstaged(&self, hold: Duration) {
+        let mut record = self.lock();
+        record.counts.unstaged += 1;
+        record.hold.record(hold);
     }
 
-    /// A draw was answered by the clock.
+    /// Draws were answered by the clock.
     pub(super) fn overdue(&self, draws: usize) {
         self.lock().counts.overdue += draws as u64;
     }

@@ -73,8 +73,7 @@ pub enum WireError {
         /// The peer's minor version.
         minor: u32,
     },
-    /// The peer wants the 18-byte header in front of each message. Clients since
-    /// 2011 can do with the small one (spice-gtk 0.6).
+    /// The peer wants the 18-byte header in front of each message.
     #[error("the client lacks the capability MINI_HEADER: its common capabilities are {caps:#x}")]
     NoMiniHeader {
         /// The first word of its common capabilities.

@@ -10,7 +10,7 @@ pub const MINI_HEADER_LEN: usize = 6;
 /// The header of a message: `u16 type, u32 size`.
 ///
 /// The older header (`u64 serial, u16 type, u32 size, u32 sub_list`) is not spoken:
-/// every client since 2011 offers the small one. One that does not is refused by
+/// every stock client offers the small one. One that does not is refused by
 /// [`require_mini_header`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MiniHeader {

@@ -94,3 +94,131 @@ fn when_the_last_viewer_leaves_everything_is_closed_at_once() {
     world.leave(viewer); // The world checks that nothing is open.
     assert_eq!(world.machine.deadline(), None, "it ticks for nobody");
 }
+
+/// Upstream: pipeline set-up comes after the first draw after the join (defect 8).
+#[test]
+fn an_expected_client_finds_its_first_keyframe_coded() {
+    let mut world = World::new([H264, Vp8].map(offer).to_vec());
+    world.scanout(HD);
+    world.expect(1);
+    world.work();
+    assert_eq!((world.stages.len(), world.coders.len()), (1, 1));
+    world.pass(ms(300));
+    let viewer = world.join(&[H264]);
+    // Nothing was coded since: it is sent by the very event.
+    let client = &world.clients[&viewer];
+    assert_eq!(client.last_batch(), BEGINNING);
+    assert_eq!(client.shown, Some(world.content));
+    world.expect(0);
+    world.draw();
+    world.work();
+    assert_eq!(world.clients[&viewer].shown, Some(world.content));
+}
+
+#[test]
+fn for_an_expected_client_pictures_are_staged_and_not_coded_until_it_is_there() {
+    let mut world = World::new(vec![offer(H264)]);
+    world.scanout(HD);
+    world.expect(1);
+    world.work();
+    for _ in 0..100 {
+        world.draw();
+        world.pass(ms(17));
+        world.work();
+    }
+    assert_eq!(world.coders.values().next().unwrap().packets, 1);
+    let viewer = world.join(&[H264]);
+    assert_eq!(world.clients[&viewer].frames, 1, "the keyframe at once");
+    world.work();
+    assert_eq!(
+        world.clients[&viewer].shown,
+        Some(world.content),
+        "and what has come since"
+    );
+}
+
+#[test]
+fn a_client_that_is_expected_and_never_comes_costs_something_for_ten_seconds() {
+    let mut world = World::new(vec![offer(H264)]);
+    world.scanout(HD);
+    world.expect(1);
+    world.work();
+    world.pass(ms(9_999));
+    assert_eq!(world.stages.len(), 1);
+    world.pass(ms(1));
+    assert_eq!((world.stages.len(), world.machine.deadline()), (0, None));
+    // One more is news; one less is not.
+    world.expect(2);
+    world.work();
+    assert_eq!(world.stages.len(), 1);
+    world.pass(ms(6_000));
+    world.expect(1);
+    world.pass(ms(6_000));
+    assert!(world.stages.is_empty());
+    world.expect(0);
+    world.expect(1);
+    assert_eq!(world.stages.len(), 1);
+    world.expect(0); // The world checks that all is closed.
+}
+
+#[test]
+fn what_was_made_ready_for_a_client_that_shows_something_else_is_closed() {
+    let mut world = World::new([H264, Vp8].map(offer).to_vec());
+    world.scanout(HD);
+    world.expect(1);
+    world.work();
+    let viewer = world.join(&[Vp8]);
+    world.expect(0);
+    world.work();
+    assert_eq!(world.coders.len(), 1);
+    assert_eq!(world.clients[&viewer].shown, Some(world.content));
+}
+
+#[test]
+fn who_comes_and_goes_all_the_time_does_not_turn_the_others_stream_into_keyframes() {
+    let mut world = World::new(vec![offer(H264)]);
+    world.scanout(HD);
+    world.join(&[H264]);
+    world.work();
+    let coder = *world.coders.keys().next().unwrap();
+    for _ in 0..600 {
+        let restless = world.join(&[H264]);
+        world.draw();
+        world.pass(ms(17));
+        world.work();
+        world.leave(restless);
+    }
+    let coder = &world.coders[&coder];
+    assert!(coder.keyframes <= 110, "{} in ten seconds", coder.keyframes);
+}
+
+/// A source without a scanout yet has nothing to show; its first one is shown at once.
+#[test]
+fn who_joins_before_the_first_scanout_sees_it_when_it_comes() {
+    let mut world = World::new(vec![offer(H264)]);
+    let viewer = world.join(&[H264]);
+    world.work();
+    assert_eq!(world.machine.deadline(), None);
+    assert!(world.stages.is_empty());
+    world.scanout(HD);
+    world.work();
+    assert_eq!(world.clients[&viewer].shown, Some(world.content));
+}
+
+#[test]
+fn who_leaves_and_joins_again_takes_nobodys_stream_along() {
+    let mut world = World::new(vec![offer(H264)]);
+    world.scanout(HD);
+    let stays = world.join(&[H264]);
+    world.work();
+    for _ in 0..100 {
+        let guest = world.join(&[H264]);
+        world.pass(ms(150));
+        world.work();
+        assert_eq!(world.clients[&guest].shown, Some(world.content));
+        world.leave(guest);
+    }
+    world.draw();
+    world.work();
+    assert_eq!(world.clients[&stays].shown, Some(world.content));
+}

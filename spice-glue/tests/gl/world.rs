@@ -115,6 +115,8 @@ pub(crate) struct World {
     /// All actions but `Send` since it was last cleared.
     pub(crate) log: Vec<(Instant, Action)>,
     pub(crate) keep_log: bool,
+    /// Driver and clients work while time passes.
+    pub(crate) busy: bool,
     /// Bytes of a keyframe, and of another packet.
     pub(crate) sizes: (usize, usize),
     pub(crate) ticks: u64,
@@ -153,6 +155,7 @@ impl World {
             closed: Vec::new(),
             log: Vec::new(),
             keep_log: true,
+            busy: true,
             sizes: (30_000, 5_000),
             ticks: 0,
             broken: BTreeSet::new(),
@@ -329,7 +332,9 @@ impl World {
             self.now = deadline;
             self.ticks += 1;
             self.event(Event::Tick);
-            self.work();
+            if self.busy {
+                self.work();
+            }
         }
         self.now = end;
     }
@@ -449,6 +454,25 @@ impl World {
         );
         self.event(Event::Packet {
             coder: id,
+            info: &info,
+            packet: &packet,
+        });
+    }
+
+    /// A packet of a coder that is not there.
+    pub(crate) fn stray_packet(&mut self, coder: CoderId) {
+        let packet = Packet::new(
+            PictureId(0),
+            0,
+            Duration::ZERO,
+            b"stray".to_vec().into(),
+            true,
+            FrameTimes::at(self.now),
+        );
+        let color = ColorSpec::DESKTOP;
+        let info = StreamInfo::new(Codec::H264, "model", HD, HD, Chroma::C420, color);
+        self.event(Event::Packet {
+            coder,
             info: &info,
             packet: &packet,
         });

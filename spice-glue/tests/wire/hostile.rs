@@ -296,3 +296,25 @@ fn a_stream_id_beyond_63_is_refused_where_a_server_names_it() {
         );
     }
 }
+
+#[test]
+fn a_cursor_of_more_than_512_pixels_a_side_is_refused_though_the_bytes_are_there() {
+    // SET, type MONO, which has the fewest bytes.
+    let set = |width: u16, height: u16| {
+        let mut body = vec![0; 7 + 17];
+        body[7 + 8] = 1;
+        body[7 + 9..7 + 11].copy_from_slice(&width.to_le_bytes());
+        body[7 + 11..7 + 13].copy_from_slice(&height.to_le_bytes());
+        let pixels = usize::from(width).div_ceil(8) * 2 * usize::from(height);
+        body.resize(body.len() + pixels, 0);
+        CursorServerMessage::decode(103, &body).map(drop)
+    };
+    assert_eq!(set(512, 512), Ok(()));
+    for (width, height, offset) in [(513, 1, 16), (1, 513, 18), (u16::MAX, 1, 16)] {
+        let error = set(width, height).unwrap_err();
+        assert!(
+            matches!(error, WireError::OutOfBounds { max: 512, offset: seen, .. } if seen == offset),
+            "{error:?}"
+        );
+    }
+}

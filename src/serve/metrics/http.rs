@@ -181,16 +181,25 @@ mod tests {
         let exporter = exporter();
         let at = exporter.address();
         let page = ask(at, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert!(page.starts_with("HTTP/1.1 200") && page.ends_with("scanout_up 1\n"), "{page}");
+        assert!(
+            page.starts_with("HTTP/1.1 200") && page.ends_with("scanout_up 1\n"),
+            "{page}"
+        );
         assert!(page.contains("application/openmetrics-text"), "{page}");
         for (request, status) in [
             ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
             ("GET /metrics/../x HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
-            ("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "405"),
+            (
+                "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+                "405",
+            ),
             ("nonsense\r\n\r\n", "400"),
         ] {
             let text = ask(at, request);
-            assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {text}");
+            assert!(
+                text.starts_with(&format!("HTTP/1.1 {status}")),
+                "{request}: {text}"
+            );
         }
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(64 * 1024));
         let text = ask(at, &long);

@@ -142,15 +142,28 @@ impl Collector for Families {
         let version = Version {
             version: env!("CARGO_PKG_VERSION"),
         };
-        page.many("build", "The program", None, [(version, ConstGauge::new(1u64))])?;
+        page.many(
+            "build",
+            "The program",
+            None,
+            [(version, ConstGauge::new(1u64))],
+        )?;
         let server = &now.server;
-        page.gauge("clients", "Clients that are connected", server.clients.len() as u64)?;
+        page.gauge(
+            "clients",
+            "Clients that are connected",
+            server.clients.len() as u64,
+        )?;
         page.gauge(
             "links_pending",
             "Connections that have not authenticated yet",
             server.links_pending as u64,
         )?;
-        page.count("channels_linked", "Channels that were let in", server.channels_linked)?;
+        page.count(
+            "channels_linked",
+            "Channels that were let in",
+            server.channels_linked,
+        )?;
         page.many(
             "links_refused",
             "Connections that were not let in, by why",
@@ -162,7 +175,11 @@ impl Collector for Families {
         )?;
         for (name, help, value) in [
             ("bytes_read", "Bytes that clients sent", server.bytes_read),
-            ("bytes_written", "Bytes sent to clients", server.bytes_written),
+            (
+                "bytes_written",
+                "Bytes sent to clients",
+                server.bytes_written,
+            ),
             (
                 "display_messages",
                 "Messages to display channels",
@@ -173,7 +190,11 @@ impl Collector for Families {
                 "Messages of clients that are for nobody here",
                 server.skipped,
             ),
-            ("inputs", "Keys and pointer events of clients", server.inputs),
+            (
+                "inputs",
+                "Keys and pointer events of clients",
+                server.inputs,
+            ),
             (
                 "inputs_ignored",
                 "Keys and pointer events of clients that may only look",
@@ -207,8 +228,16 @@ impl Collector for Families {
         page.gauge("viewers", "Display channels", stream.viewers as u64)?;
         page.count("scanouts", "Buffers that were shown", stream.scanouts)?;
         page.count("draws", "Draws of the source", stream.draws)?;
-        page.count("draws_staged", "Draws answered after they were read", stream.staged)?;
-        page.count("draws_unstaged", "Draws answered without being read", stream.unstaged)?;
+        page.count(
+            "draws_staged",
+            "Draws answered after they were read",
+            stream.staged,
+        )?;
+        page.count(
+            "draws_unstaged",
+            "Draws answered without being read",
+            stream.unstaged,
+        )?;
         page.count(
             "draws_unchanged",
             "Draws that changed nothing",
@@ -230,7 +259,11 @@ impl Collector for Families {
             "A draw came, until its staging was asked for",
             &stream.pacing,
         )?;
-        page.count("failures", "Encoders and stagers that failed", stream.failures)?;
+        page.count(
+            "failures",
+            "Encoders and stagers that failed",
+            stream.failures,
+        )?;
         groups(&mut page, &now)
     }
 }

@@ -325,6 +325,9 @@ impl Machine {
             };
             if open != group.gate {
                 group.gate = open;
+                if let Some(slow) = group.slow.as_mut().filter(|_| open) {
+                    slow.gate_opens();
+                }
                 actions.push(Action::Gate {
                     coder: group.coder,
                     open,

@@ -234,8 +234,11 @@ impl Machine {
                 return true;
             }
             match order.choose(&viewer.taste, now) {
-                Choice::Offer(offer) => viewer.offer = Some(offer),
-                Choice::Later(at) => wake.at(at),
+                Choice::Offer(offer) => viewer.take_offer(Some(offer)),
+                Choice::Later(at) => {
+                    viewer.take_offer(None);
+                    wake.at(at);
+                }
                 Choice::Never => {
                     actions.push(Action::Close(viewer.id, CloseReason::NoCodec));
                     return false;

@@ -97,6 +97,15 @@ impl Viewer {
         self.offer == Some(offer) && self.tier == tier
     }
 
+    /// From now on its packets come from `offer`. A coder of another one is left for
+    /// good: it goes on, and what it makes in between would be missing.
+    pub(super) fn take_offer(&mut self, offer: Option<OfferId>) {
+        self.offer = offer;
+        if self.stream.is_none_or(|stream| Some(stream.offer) != offer) {
+            self.following = None;
+        }
+    }
+
     /// An id of no stream that lives, the longest unused: a late report of an old
     /// stream is not taken for one of the next.
     pub(super) const fn take_stream_id(&mut self) -> u32 {
