@@ -128,7 +128,7 @@ pub(crate) fn have_encoder(codec: &str) -> bool {
     have
 }
 
-fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     let required = std::env::var("SCANOUT_REQUIRE_TOOLS").is_ok_and(|v| v == "1");
     assert!(!required, "{why}, and SCANOUT_REQUIRE_TOOLS is set");
     println!("skip: {why}");
