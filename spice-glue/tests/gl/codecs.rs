@@ -212,6 +212,7 @@ fn a_stage_that_never_opens_is_left_for_another_device() {
     world.scanout(HD);
     let viewer = world.join(&[H264]);
     world.pass(ms(21_000));
+    assert_eq!(world.stages.values().next().unwrap().spec.device, 0);
     world.work();
     assert_eq!(world.clients[&viewer].shown, Some(world.content));
 }
