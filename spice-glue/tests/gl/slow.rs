@@ -400,3 +400,29 @@ fn many_small_messages_are_bounded_too() {
     let queue = world.clients[&bad].queue;
     assert!(queue.messages <= 30 + 16 + 5, "{queue:?}");
 }
+
+/// Defect q: no product of sizes and rates wraps.
+#[test]
+fn rates_of_any_size_are_counted_with() {
+    for bps in [1, 1_593_000_000, u64::MAX] {
+        let mut world = World::with(vec![offer(H264)], |config| {
+            config.bitrate = Bitrate::bps(bps);
+            config.slow_floor = Bitrate::bps(bps);
+            config.recovery = std::time::Duration::MAX;
+            config.stall_limit = std::time::Duration::MAX;
+        });
+        world.scanout(scanout_core::geometry::Size::new(u32::MAX, u32::MAX - 1));
+        world.scanout(HD);
+        let bad = world.join(&[H264]);
+        world.pass(ms(100));
+        world.work();
+        slow(&mut world, bad);
+        for _ in 0..600 {
+            world.draw();
+            world.pass(ms(17));
+            world.work();
+            world.take(bad, 2000);
+        }
+        assert!(world.clients[&bad].frames > 0);
+    }
+}
