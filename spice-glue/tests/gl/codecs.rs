@@ -212,6 +212,7 @@ fn a_stage_that_never_opens_is_left_for_another_device() {
     world.scanout(HD);
     let viewer = world.join(&[H264]);
     world.pass(ms(21_000));
+    assert_eq!(world.stages.values().next().unwrap().spec.device, 0);
     world.work();
     assert_eq!(world.clients[&viewer].shown, Some(world.content));
 }
@@ -239,4 +240,28 @@ fn a_viewer_that_comes_back_to_a_coder_begins_with_a_keyframe() {
     }
     world.work();
     assert_eq!(world.clients[&viewer].shown, Some(world.content));
+}
+
+/// Defects 6 and 7: 4:4:4 beside 4:2:0, each for those who show its codec.
+#[test]
+fn pictures_of_two_kinds_are_staged_together_and_a_draw_waits_for_both_at_once() {
+    let mut sharp = offer(H264);
+    sharp.stage.chroma = scanout_core::encoder::Chroma::C444;
+    let mut world = World::new(vec![sharp, offer(Vp8)]);
+    world.scanout(HD);
+    let viewers = [world.join(&[H264]), world.join(&[Vp8])];
+    world.work();
+    world.pass(ms(1000));
+    world.log.clear();
+    world.draw();
+    let [(_, Action::Stage { stages, draws, .. })] = &world.log[..] else {
+        panic!("{:?}", world.log)
+    };
+    assert_eq!((stages.len(), draws.len()), (2, 1));
+    world.work();
+    for viewer in viewers {
+        assert_eq!(world.clients[&viewer].shown, Some(world.content));
+    }
+    world.leave(viewers[0]);
+    assert_eq!(world.stages.len(), 1);
 }

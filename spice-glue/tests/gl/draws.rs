@@ -125,6 +125,27 @@ fn a_source_that_draws_as_fast_as_it_is_answered_causes_max_fps_stagings_a_secon
     }
 }
 
+/// A clock that is always read late must not make the source slower than it may be.
+#[test]
+fn slots_follow_each_other_without_drift() {
+    let (mut world, _) = watched();
+    let mut late = 0;
+    for tick in 0..20_000 {
+        world.now += ms(1);
+        if world.draws.is_empty() {
+            world.draw();
+        }
+        late += u64::from(world.machine.deadline().is_some_and(|d| d <= world.now));
+        if late >= 3 || tick % 7 == 0 {
+            late = 0;
+            world.event(Event::Tick);
+        }
+        world.work();
+    }
+    let staged = stagings(&world);
+    assert!((1190..=1201).contains(&staged), "{staged} in 20 s");
+}
+
 #[test]
 fn no_draw_waits_longer_than_its_limit_and_what_it_changed_is_kept() {
     let mut world = World::with(vec![offer(H264)], |config| {

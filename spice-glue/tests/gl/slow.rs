@@ -281,3 +281,148 @@ fn a_rate_below_the_floor_is_the_floor() {
     watch(&mut world, 20, &[(bad, 10_000)]); // The world checks the bounds.
     assert!(world.clients[&bad].frames > 5);
 }
+
+/// The client has so many messages that it has not acknowledged.
+fn unacknowledged(world: &mut World, viewer: ViewerId, unacknowledged: u32) {
+    world.clients.get_mut(&viewer).unwrap().queue = Backlog::default();
+    let backlog = Backlog {
+        unacknowledged,
+        ..Backlog::default()
+    };
+    world.event(Event::Progress(viewer, backlog));
+    world.work();
+}
+
+/// A viewer that follows the slow coder, and that coder.
+fn one_slow() -> (World, ViewerId, CoderId) {
+    let (mut world, _, bad) = two();
+    watch(&mut world, 2, &[]);
+    unacknowledged(&mut world, bad, 0);
+    watch(&mut world, 3, &[(bad, 10_000_000)]);
+    let coder = *world.coders.keys().last().unwrap();
+    assert_eq!(world.coders.len(), 2);
+    (world, bad, coder)
+}
+
+#[test]
+fn a_slow_viewer_that_falls_behind_again_costs_nothing_until_its_queue_is_empty() {
+    let (mut world, bad, coder) = one_slow();
+    let rate = world.coders[&coder].bitrate;
+    unacknowledged(&mut world, bad, 41);
+    world.pass(ms(20));
+    // The picture that waits at the gate has a place in the queue, the next has not.
+    unacknowledged(&mut world, bad, 200);
+    world.coders.get_mut(&coder).unwrap().pending = Some(world.content);
+    world.code(coder);
+    assert!(world.coders[&coder].bitrate < rate, "the rate was too high");
+    world.log.clear();
+    let (packets, frames) = (world.coders[&coder].packets, world.clients[&bad].frames);
+    for waiting in [200, 150, 100, 41] {
+        unacknowledged(&mut world, bad, waiting);
+        watch(&mut world, 2, &[]);
+    }
+    assert_eq!(world.coders[&coder].packets, packets, "coded for nobody");
+    assert_eq!(world.clients[&bad].frames, frames);
+    let keyframes = world.log.iter();
+    let keyframes = keyframes.filter(|(_, action)| matches!(action, Action::Keyframe(_)));
+    assert_eq!(keyframes.count(), 0);
+    unacknowledged(&mut world, bad, 0);
+    assert_eq!(world.coders[&coder].packets, packets + 1);
+    assert_eq!(world.clients[&bad].shown, Some(world.content));
+}
+
+#[test]
+fn until_a_slow_keyframe_may_be_made_nothing_is_coded() {
+    let (mut world, bad, coder) = one_slow();
+    for round in 0..3 {
+        // Too much for a moment.
+        unacknowledged(&mut world, bad, 200);
+        world.coders.get_mut(&coder).unwrap().pending = Some(world.content);
+        world.code(coder);
+        let before = world.coders[&coder].packets;
+        unacknowledged(&mut world, bad, 0);
+        if round > 0 {
+            for _ in 0..12 {
+                world.draw();
+                world.pass(ms(17));
+                world.work();
+            }
+            assert_eq!(
+                world.coders[&coder].packets, before,
+                "a fifth of a second is too soon"
+            );
+        }
+        for _ in 0..40 {
+            world.draw();
+            world.pass(ms(17));
+            world.work();
+            world.take(bad, usize::MAX);
+            world.work();
+        }
+        world.draw();
+        world.pass(ms(17));
+        world.work();
+        assert_eq!(world.clients[&bad].shown, Some(world.content));
+    }
+}
+
+#[test]
+fn slow_viewers_who_are_ready_one_after_the_other_wait_for_a_common_keyframe() {
+    let (mut world, _, bad) = two();
+    let mut slow_ones = vec![bad];
+    for _ in 0..20 {
+        let viewer = world.join(&[H264]);
+        world.work();
+        slow(&mut world, viewer);
+        slow_ones.push(viewer);
+    }
+    watch(&mut world, 2, &[]);
+    world.log.clear();
+    // Their queues empty over two seconds.
+    for viewer in &slow_ones {
+        unacknowledged(&mut world, *viewer, 0);
+        for _ in 0..6 {
+            world.draw();
+            world.pass(ms(17));
+            world.work();
+        }
+    }
+    let keyframes = world.log.iter();
+    let keyframes = keyframes.filter(|(_, action)| matches!(action, Action::Keyframe(_)));
+    assert!(keyframes.count() <= 3);
+}
+
+#[test]
+fn many_small_messages_are_bounded_too() {
+    let (mut world, _, bad) = two();
+    world.sizes = (200, 20);
+    watch(&mut world, 5, &[]);
+    let queue = world.clients[&bad].queue;
+    assert!(queue.messages <= 30 + 16 + 5, "{queue:?}");
+}
+
+/// Defect q: no product of sizes and rates wraps.
+#[test]
+fn rates_of_any_size_are_counted_with() {
+    for bps in [1, 1_593_000_000, u64::MAX] {
+        let mut world = World::with(vec![offer(H264)], |config| {
+            config.bitrate = Bitrate::bps(bps);
+            config.slow_floor = Bitrate::bps(bps);
+            config.recovery = std::time::Duration::MAX;
+            config.stall_limit = std::time::Duration::MAX;
+        });
+        world.scanout(scanout_core::geometry::Size::new(u32::MAX, u32::MAX - 1));
+        world.scanout(HD);
+        let bad = world.join(&[H264]);
+        world.pass(ms(100));
+        world.work();
+        slow(&mut world, bad);
+        for _ in 0..600 {
+            world.draw();
+            world.pass(ms(17));
+            world.work();
+            world.take(bad, 2000);
+        }
+        assert!(world.clients[&bad].frames > 0);
+    }
+}

@@ -428,7 +428,7 @@ impl World {
         let text = format!("{} {number} {content} {} ", id.0, u8::from(keyframe));
         let mut bytes = Vec::new();
         if offer.codec == VideoCodec::H264 {
-            if id.0 % 2 == 0 {
+            if id.0.is_multiple_of(2) {
                 bytes.extend([0, 0, 0, 1, 9, 0x30]);
             }
             bytes.extend([0, 0, 0, 1, if keyframe { 0x65 } else { 0x41 }]);

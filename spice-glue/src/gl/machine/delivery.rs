@@ -139,18 +139,21 @@ impl Machine {
         let bound = self.bound(Some(piece.offer));
         let mm_now = self.config.clock.mm_time(now);
         let shows = self.source.scanout.is_some();
-        let Some(group) = self.groups.get(group) else {
+        let Some(group) = self.groups.get_mut(group) else {
             return;
         };
+        let mut overrun = false;
         for viewer in self.viewers.iter_mut().filter(|viewer| group.has(viewer)) {
             if viewer.following == Some(piece.coder) {
                 if viewer.is_over(&bound) {
                     // It has missed a packet: nothing until it can begin anew.
-                    if viewer.tier == Tier::Shared {
-                        viewer.slow_down(now, self.config.recovery);
-                    } else {
-                        viewer.following = None;
-                        viewer.trouble(now);
+                    match viewer.tier {
+                        Tier::Shared => viewer.slow_down(now, self.config.recovery),
+                        Tier::Slow => {
+                            viewer.following = None;
+                            viewer.trouble(now);
+                            overrun = true;
+                        }
                     }
                 } else if let Some(batch) = viewer.next_message(piece, mm_now) {
                     viewer.send(batch, now, actions);
@@ -159,6 +162,9 @@ impl Machine {
                 let batch = viewer.first_messages(piece, mm_now);
                 viewer.send(batch, now, actions);
             }
+        }
+        if overrun {
+            group.overrun(now, &mut self.late);
         }
     }
 

@@ -89,37 +89,18 @@ impl Machine {
         self.expected.and_then(|_| self.order.first(now))
     }
 
-    /// Viewers follow what they can take.
+    /// Slow viewers that have been calm for long are tried in the shared tier.
     pub(super) fn settle_tiers(&mut self, now: Instant) {
-        for index in 0..self.viewers.len() {
-            let Some(viewer) = self.viewers.get(index) else {
+        for viewer in &mut self.viewers {
+            if viewer.tier == Tier::Shared {
                 continue;
-            };
-            let bound = self.bound(viewer.offer);
-            let first_recovery = self.config.recovery;
-            let Some(viewer) = self.viewers.get_mut(index) else {
-                continue;
-            };
-            let over = viewer.is_over(&bound);
-            match viewer.tier {
-                Tier::Shared if over => viewer.slow_down(now, first_recovery),
-                Tier::Shared => {}
-                Tier::Slow if over && viewer.following.is_some() => {
-                    viewer.following = None;
-                    viewer.trouble(now);
-                    if let Some(group) = self.groups.iter_mut().find(|group| group.has(viewer)) {
-                        group.overrun(now, &mut self.late);
-                    }
-                }
-                Tier::Slow if viewer.following.is_none() && !viewer.is_empty() => {
-                    viewer.trouble(now);
-                }
-                Tier::Slow if viewer.recovers_at() <= now => {
-                    if viewer.is_empty() {
-                        viewer.speed_up(now);
-                    }
-                }
-                Tier::Slow => self.wake.at(viewer.recovers_at()),
+            }
+            if viewer.following.is_none() && !viewer.is_empty() {
+                viewer.trouble(now);
+            } else if viewer.recovers_at() > now {
+                self.wake.at(viewer.recovers_at());
+            } else if viewer.is_empty() {
+                viewer.speed_up(now);
             }
         }
     }
@@ -388,7 +369,7 @@ impl Group {
         }
     }
 
-    fn overrun(&mut self, now: Instant, late: &mut Vec<(CoderId, Bitrate)>) {
+    pub(super) fn overrun(&mut self, now: Instant, late: &mut Vec<(CoderId, Bitrate)>) {
         if let Some(slow) = &mut self.slow {
             let was = slow.rate();
             slow.overrun(now);

@@ -93,8 +93,9 @@ impl Machine {
     ) {
         let size = self.source.scanout.and(self.source.size);
         damage.clip(size.unwrap_or_default());
-        if damage.is_none() || !self.is_watched() || !self.has_open_stage() {
-            // A stage that is opening is given the whole scanout when it is open.
+        if damage.is_none() || !self.has_open_stage() {
+            // Nobody watches, or not yet: a stage that is opening is given the whole
+            // scanout when it is open.
             actions.push(Action::Answer(draw));
             return;
         }
