@@ -18,8 +18,7 @@ pub const TILE: u32 = 64;
 /// At 1080p it takes a fifth to a third of the time of a conversion (bench `tiles`).
 /// The whole frame is compared before any of it is converted, though a row of tiles
 /// at a time would find it in a nearer cache: it is known then that nothing has changed
-/// before any work is done, the source is let go earlier, and the conversion, which is bound
-/// by arithmetic, reads the copy no slower.
+/// before any work is done, and the source is let go before the conversion.
 ///
 /// The comparison is of bytes, exact: a hash could miss a change and leave a
 /// stale tile on the screen for good. The copy costs one frame of memory;

@@ -129,6 +129,12 @@ impl Mailbox {
         self.event.signal();
     }
 
+    /// Open, and nothing waits.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.lock();
+        !state.closed && state.waiting.is_none()
+    }
+
     /// Closed, and nothing waits.
     pub(super) fn is_finished(&self) -> bool {
         let state = self.lock();

@@ -113,6 +113,11 @@ impl Stream {
         self.pending.is_none()
     }
 
+    /// Nothing waits, and nothing is inside the encoder.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_clear() && self.in_flight.is_empty() && self.draining.is_none()
+    }
+
     /// Gives the waiting picture to the encoder where that and the sink have room,
     /// and every finished packet to the sink.
     pub(super) fn step(&mut self, stats: &Stats, limit: Duration) -> Result<(), StreamError> {

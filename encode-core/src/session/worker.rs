@@ -28,7 +28,7 @@ use crate::sync::EventFd;
 /// (codecs and quality tiers) is plenty.
 const MAX_STREAMS: usize = 8;
 
-/// The loop looks at its clocks at least so often.
+/// While anything is under way the loop looks at its clocks at least so often.
 const TICK: Duration = Duration::from_millis(100);
 
 pub(super) type Reply<T> = mpsc::Sender<T>;
@@ -471,6 +471,14 @@ impl Worker {
         }
     }
 
+    /// Nothing is under way that a clock could end: whatever comes next wakes the thread.
+    fn is_idle(&self) -> bool {
+        self.staging == 0
+            && self.retired.is_empty()
+            && self.shared.mailbox.is_quiet()
+            && self.streams.iter().all(Stream::is_idle)
+    }
+
     /// Sleeps until something may have changed.
     fn sleep(&self) {
         let mut fds: ArrayVec<PollFd<'_>, { MAX_STREAMS + 2 }> = ArrayVec::new();
@@ -488,6 +496,6 @@ impl Worker {
             tv_nsec: TICK.subsec_nanos().into(),
         };
         // An interrupted or failed poll is a spurious wake-up.
-        let _ = poll(&mut fds, Some(&tick));
+        let _ = poll(&mut fds, (!self.is_idle()).then_some(&tick));
     }
 }
