@@ -15,12 +15,18 @@ const FIRST: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
-    let address = arguments.next().and_then(|text| match text.strip_prefix("unix:") {
-        Some(path) => Some(Address::Unix(path.into())),
-        None => text.parse().ok().map(Address::Tcp),
-    });
-    let seconds = arguments.next().map_or(Some(5.0), |text| text.parse::<f64>().ok());
-    let joins = arguments.next().map_or(Some(1), |text| text.parse::<u32>().ok());
+    let address = arguments
+        .next()
+        .and_then(|text| match text.strip_prefix("unix:") {
+            Some(path) => Some(Address::Unix(path.into())),
+            None => text.parse().ok().map(Address::Tcp),
+        });
+    let seconds = arguments
+        .next()
+        .map_or(Some(5.0), |text| text.parse::<f64>().ok());
+    let joins = arguments
+        .next()
+        .map_or(Some(1), |text| text.parse::<u32>().ok());
     let (Some(address), Some(seconds), Some(joins)) = (address, seconds, joins) else {
         eprintln!("usage: scanout-spice-client HOST:PORT|unix:PATH [SECONDS] [JOINS]");
         return ExitCode::from(2);
@@ -29,7 +35,10 @@ fn main() -> ExitCode {
     let mut firsts = Vec::new();
     let mut good = true;
     for _ in 0..joins {
-        match join(&config, Duration::try_from_secs_f64(seconds).unwrap_or_default()) {
+        match join(
+            &config,
+            Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+        ) {
             Ok((first, violations)) => {
                 firsts.push(first);
                 good &= violations == 0;
@@ -56,14 +65,20 @@ fn join(config: &Config, look: Duration) -> Result<(Duration, usize), Box<dyn st
     let began = Instant::now();
     let client = Client::connect(config)?;
     let display = client.display(0).ok_or("no display")?;
-    let first = display.wait_for(FIRST, |log| log.pictures().next().map(|picture| picture.at - began))?;
+    let first = display.wait_for(FIRST, |log| {
+        log.pictures().next().map(|picture| picture.at - began)
+    })?;
     std::thread::sleep(look);
     display.look(print);
     let violations = client.violations();
     for violation in violations.iter().take(20) {
         println!(
             "violation: {:?} {}: message {} ({}): {}",
-            violation.channel_type, violation.channel_id, violation.message, violation.kind, violation.fault
+            violation.channel_type,
+            violation.channel_id,
+            violation.message,
+            violation.kind,
+            violation.fault
         );
     }
     client.close();
