@@ -1,5 +1,6 @@
 //! Streams of real dma-bufs, with fences that are real too.
 
+#[allow(dead_code)]
 #[path = "stream/desk.rs"]
 mod desk;
 #[allow(dead_code)]

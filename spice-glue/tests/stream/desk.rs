@@ -29,11 +29,7 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(provider: &Provider, size: Size, orientation: Orientation) -> Self {
         let (layout, bytes) = Layout::packed(Fourcc::XRGB8888, size, 64).unwrap();
-        let canvas = Provider::Memfd
-            .allocate(bytes)
-            .unwrap()
-            .into_canvas()
-            .unwrap();
+        let canvas = provider.allocate(bytes).unwrap().into_canvas().unwrap();
         let mut desk = Self {
             canvas,
             layout,
