@@ -1,5 +1,6 @@
 //! Streams of real dma-bufs, with fences that are real too.
 
+#[allow(dead_code)]
 #[path = "stream/desk.rs"]
 mod desk;
 #[allow(dead_code)]
@@ -45,7 +46,7 @@ fn viewers_see_the_last_picture_of_every_kind_of_dma_buf_and_no_descriptor_stays
             wait_until("the last picture", || {
                 std::thread::sleep(Duration::from_millis(100));
                 let (decoded, width) = last_picture(&channel, Codec::Vp8, SIZE);
-                distance = desk.distance(&decoded, width);
+                distance = desk.distance(&decoded, width, Codec::Vp8);
                 distance < 2.5
             });
             drop(handle);
@@ -120,7 +121,7 @@ fn a_draw_waits_for_its_fence_and_one_that_never_signals_is_answered_all_the_sam
     wait_until("the last picture is seen", || {
         std::thread::sleep(Duration::from_millis(100));
         let (decoded, width) = last_picture(&channel, Codec::Vp8, SIZE);
-        desk.distance(&decoded, width) < 2.5
+        desk.distance(&decoded, width, Codec::Vp8) < 2.5
     });
     stream.stop(PATIENCE).unwrap();
 }

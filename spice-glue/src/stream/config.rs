@@ -12,6 +12,10 @@ use scanout_core::geometry::Size;
 
 use crate::gl::{Offer, StageSpec, VideoCodec};
 
+/// Sizes on both sides of where clients change their guess of VP8's colour.
+const LARGE: Size = Size::new(1920, 1080);
+const SMALL: Size = Size::new(640, 480);
+
 /// One encoder that a stream may use: what a ranking of a probe's candidates gives.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -26,14 +30,15 @@ pub struct EncoderChoice {
     pub codec: Codec,
     /// From pictures of which chroma.
     pub chroma: Chroma,
-    /// The meaning of their numbers.
+    /// The meaning of their numbers. VP8 cannot say it, and clients guess by the size: where
+    /// this is what they take VP8 for at some size, it follows the size.
     pub color: ColorSpec,
     /// The dearest way that a frame's pixels may take to it.
     pub max_path: PathClass,
 }
 
 impl EncoderChoice {
-    /// 4:2:0 with the desktop's colour, by any path.
+    /// 4:2:0 in the colour that clients take the codec for, by any path.
     pub fn new(
         backend: Arc<dyn Backend>,
         device: Device,
@@ -46,7 +51,7 @@ impl EncoderChoice {
             encoder: encoder.into(),
             codec,
             chroma: Chroma::C420,
-            color: ColorSpec::DESKTOP,
+            color: codec.preferred_color(LARGE),
             max_path: PathClass::Software,
         }
     }
@@ -150,11 +155,27 @@ impl GlStreamConfig {
         let mut config = StageConfig::new(size);
         config.chroma = spec.chroma;
         config.color = spec.color;
+        if self.follows_size(&choice, spec) {
+            config.color = Codec::Vp8.preferred_color(size);
+        }
         config.max_path = choice.max_path;
+        config.find_damage = self.find_damage;
         // Being staged, newest, and per encoder one that it codes while another waits
         // for room; two encoders (a codec more, or a lower tier) are the usual most.
         config.pictures = 6;
         Some((choice, config))
+    }
+
+    /// VP8 is among what is coded from such pictures, in a colour that clients guess. What
+    /// shares the stage says in its headers what it is.
+    fn follows_size(&self, choice: &EncoderChoice, spec: &StageSpec) -> bool {
+        let guesses = [SMALL, LARGE].map(|size| Codec::Vp8.preferred_color(size));
+        guesses.contains(&spec.color)
+            && self.encoders.iter().any(|other| {
+                other.codec == Codec::Vp8
+                    && other.shares_stage_with(choice)
+                    && (other.chroma, other.color) == (spec.chroma, spec.color)
+            })
     }
 
     /// What to open for the encoder at `index` of the choices.
@@ -202,4 +223,74 @@ pub enum GlStreamError {
     /// The stream's thread panicked: a defect of ours, or of an outlet. All sources are released.
     #[error("the stream's thread panicked")]
     Panicked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scanout_core::encoder::DeviceKind;
+    use scanout_core::noop::NoopBackend;
+
+    fn config(codecs: &[Codec]) -> GlStreamConfig {
+        let backend: Arc<dyn Backend> = Arc::new(NoopBackend::default());
+        let choice = |codec: &Codec| {
+            let device = Device::new("none", "no device", DeviceKind::Cpu);
+            EncoderChoice::new(Arc::clone(&backend), device, "noop", *codec)
+        };
+        GlStreamConfig::new(codecs.iter().map(choice).collect())
+    }
+
+    #[test]
+    fn choices_that_stage_alike_share_a_stage() {
+        let offers = config(&[Codec::H264, Codec::Vp9, Codec::Mjpeg])
+            .offers()
+            .unwrap();
+        assert_eq!(offers[0].stage, offers[1].stage);
+        assert_ne!(
+            offers[0].stage, offers[2].stage,
+            "JPEG has a colour of its own"
+        );
+
+        let mut two = config(&[Codec::H264, Codec::Vp9]);
+        two.encoders[1].backend = Arc::new(NoopBackend::default());
+        let offers = two.offers().unwrap();
+        assert_ne!(
+            offers[0].stage, offers[1].stage,
+            "another backend's pictures"
+        );
+    }
+
+    #[test]
+    fn a_stream_needs_an_encoder_that_spice_has() {
+        assert!(matches!(
+            config(&[]).offers(),
+            Err(GlStreamError::NoEncoders)
+        ));
+        let refused = config(&[Codec::H264, Codec::Av1]).offers();
+        assert!(matches!(
+            refused,
+            Err(GlStreamError::Codec {
+                codec: Codec::Av1,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn pictures_have_the_colour_that_clients_take_vp8_for() {
+        let color = |config: &GlStreamConfig, size| {
+            let spec = config.offers().unwrap()[0].stage;
+            config.stage(size, &spec).unwrap().1.color
+        };
+        for size in [SMALL, LARGE] {
+            let guess = Codec::Vp8.preferred_color(size);
+            assert_eq!(color(&config(&[Codec::Vp8]), size), guess);
+            assert_eq!(color(&config(&[Codec::H264, Codec::Vp8]), size), guess);
+            assert_eq!(color(&config(&[Codec::H264]), size), ColorSpec::DESKTOP);
+            assert_eq!(color(&config(&[Codec::Mjpeg]), size), ColorSpec::JFIF);
+            let mut asked = config(&[Codec::Vp8]);
+            asked.encoders[0].color = ColorSpec::JFIF;
+            assert_eq!(color(&asked, size), ColorSpec::JFIF, "as it was asked for");
+        }
+    }
 }

@@ -52,7 +52,7 @@ pub struct GlStreamStats {
     pub unstaged: u64,
     /// Draws answered because the time that they may be held was over, staged or not.
     pub overdue: u64,
-    /// Draws that changed nothing.
+    /// Stagings that found nothing changed: neither coded nor sent.
     pub unchanged: u64,
     /// Stagings asked of stagers, those without a draw too.
     pub stagings: u64,

@@ -215,6 +215,12 @@ fn staged(
                     Ok(None)
                 };
             }
+            // Nothing was asked to look for that; the picture would be missing all the same.
+            Some(StageEvent::Unchanged(_)) => {
+                let why = "the stager says that nothing has changed".to_owned();
+                news.send(News::NotStaged(number, why))?;
+                return Ok(None);
+            }
             Some(_) => {}
         }
     }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use scanout_core::buffer::alloc::{Canvas, Provider};
 use scanout_core::buffer::{DmaBuf, ImportPolicy, Layout, Orientation};
-use scanout_core::color::ColorSpec;
 use scanout_core::convert::reference::{Rgb, luma};
 use scanout_core::encoder::{Backend, Codec, FrameTimes, Packet, PacketBytes, PictureId};
 use scanout_core::format::Fourcc;
@@ -30,11 +29,7 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(provider: &Provider, size: Size, orientation: Orientation) -> Self {
         let (layout, bytes) = Layout::packed(Fourcc::XRGB8888, size, 64).unwrap();
-        let canvas = Provider::Memfd
-            .allocate(bytes)
-            .unwrap()
-            .into_canvas()
-            .unwrap();
+        let canvas = provider.allocate(bytes).unwrap().into_canvas().unwrap();
         let mut desk = Self {
             canvas,
             layout,
@@ -82,8 +77,8 @@ impl Desk {
     }
 
     /// Mean difference between the luma of what is shown and that of `decoded`.
-    pub(crate) fn distance(&self, decoded: &[u8], width: usize) -> f64 {
-        let spec = ColorSpec::DESKTOP;
+    pub(crate) fn distance(&self, decoded: &[u8], width: usize, codec: Codec) -> f64 {
+        let spec = codec.preferred_color(self.layout.size);
         let size = self.layout.size;
         let of = |bgr: [u8; 3]| {
             let [b, g, r] = bgr.map(u16::from);

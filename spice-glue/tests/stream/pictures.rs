@@ -6,7 +6,7 @@ use std::time::Duration;
 use scanout_core::buffer::Orientation;
 use scanout_core::buffer::alloc::Provider;
 use scanout_core::encoder::Codec;
-use scanout_core::geometry::Size;
+use scanout_core::geometry::{Damage, Size};
 use scanout_spice::gl::{Outgoing, VideoCodec};
 
 use crate::desk::*;
@@ -53,7 +53,7 @@ fn shows_the_last_picture(encoder: &str, codec: Codec, size: Size, orientation: 
             });
         assert_eq!(created.unwrap().0, size);
         let (decoded, width) = last_picture(channel, codec, size);
-        let distance = desk.distance(&decoded, width);
+        let distance = desk.distance(&decoded, width, codec);
         assert!(distance < 2.5, "{encoder}: mean difference of {distance}");
     }
     println!(
@@ -118,5 +118,31 @@ fn a_resize_keeps_the_viewer_and_shows_the_new_source() {
             .iter()
             .any(|m| matches!(m, Outgoing::StreamData { .. }))
     );
+    stream.stop(PATIENCE).unwrap();
+}
+
+#[test]
+fn full_damage_of_a_source_that_has_not_changed_is_answered_and_neither_coded_nor_sent() {
+    let _alone = alone();
+    let stream = stream_of("vp8enc", Codec::Vp8);
+    let size = Size::new(256, 144);
+    let mut desk = Desk::new(&Provider::Memfd, size, Orientation::TopDown);
+    stream.scanout(desk.buffer().into());
+    let (channel, _handle) = Channel::join(&stream, &[VideoCodec::Vp8]);
+    channel.wait_for_pictures(1);
+    let owner = Arc::new(Owner::default());
+    for _ in 0..20 {
+        owner.draw(&stream, Damage::full(size));
+        owner.wait();
+    }
+    let stats = stream.stats();
+    // The first may be the one whose picture is there.
+    assert!(stats.unchanged >= 19, "{stats:?}");
+    assert!(channel.pictures().len() <= 2);
+    let before = channel.pictures().len();
+    desk.step(100, 60);
+    owner.draw(&stream, Damage::full(size));
+    owner.wait();
+    channel.wait_for_pictures(before + 1);
     stream.stop(PATIENCE).unwrap();
 }

@@ -85,7 +85,8 @@ fn run(seed: u64, steps: usize) -> u64 {
                 ));
             }
             26 if !viewers.is_empty() => {
-                viewers.swap_remove(dice.roll(viewers.len() as u64) as usize);
+                let index = dice.roll(viewers.len() as u64) as usize;
+                drop(viewers.swap_remove(index));
             }
             27 if dice.roll(3) == 0 => make_trouble(&mut dice, &control),
             28..31 if !viewers.is_empty() => {
