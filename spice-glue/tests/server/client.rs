@@ -274,7 +274,9 @@ impl<W: Wire> Client<W> {
     /// Reads to the end: the numbers of all messages.
     pub(crate) fn rest(&mut self) -> Vec<u16> {
         let mut kinds = Vec::new();
+        let end = Instant::now() + LIMIT;
         while let Some((kind, _)) = self.message() {
+            assert!(Instant::now() < end, "does not end: {kinds:?}");
             kinds.push(kind);
         }
         kinds
