@@ -87,7 +87,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
         (open_and(&["--metrics", &"here"]), 2, &["here"]),
         (open_and(&["--encoder", "nope"]), 4, &["nope"]),
         (
-            [&open[..2], &["--no-password", "--source", "none.png"]].concat(),
+            vec!["--no-password", "--source", "none.png"],
             3,
             &["none.png"],
         ),
@@ -168,7 +168,7 @@ fn hangup_is_ignored() -> bool {
 fn a_source_that_ends_is_kept_played_again_or_the_end() {
     let dir = directory("ends");
     for n in 0..3 {
-        let picture = Picture::chart(64, 64).with_step(n);
+        let picture = Picture::chart(128, 128).with_step(n);
         picture.write_png(&dir.join(format!("{n}.png")));
     }
     let source = ["--source", dir.to_str().unwrap(), "--fps", "20"];
@@ -189,18 +189,27 @@ fn an_idle_server_takes_no_time_of_the_processor() {
     Picture::chart(640, 360).write_png(&dir.join("x.png"));
     let source = dir.join("x.png");
     let server = Served::start(["--source", source.to_str().unwrap()]);
-    let ticks = || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
-        let fields = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11);
-        fields.take(2).map(|n| n.parse::<u64>().unwrap()).sum::<u64>()
+    // Of all its threads, in nanoseconds.
+    let spent = || {
+        let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+        let of = |thread: fs::DirEntry| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).unwrap();
+            text.split(' ').next().unwrap().parse::<u64>().unwrap()
+        };
+        Duration::from_nanos(threads.map(|thread| of(thread.unwrap())).sum())
     };
-    // Keys for clients to come are made ahead.
-    std::thread::sleep(Duration::from_secs(3));
-    let before = ticks();
-    std::thread::sleep(Duration::from_secs(5));
-    // A tick is 10 ms: one is 0.2 %, and what is idle does not get two.
-    let spent = ticks() - before;
-    assert!(spent <= 1, "{spent} ticks in 5 s");
+    // Keys for clients to come are made ahead: then it is still.
+    let begun = Instant::now();
+    loop {
+        let before = spent();
+        std::thread::sleep(Duration::from_secs(4));
+        let share = (spent() - before).as_secs_f64() / 4.0;
+        if share < 0.001 {
+            println!("{:.4} % of a processor", share * 100.0);
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{share}");
+    }
 }
 
 #[test]
