@@ -18,7 +18,9 @@ pub(crate) fn have_clients(programs: &[&str]) -> bool {
         !folders.any(|folder| folder.join(program).is_file())
     });
     if let Some(program) = missing {
-        skip(&format!("{program} is not installed (scripts/setup --test)"));
+        skip(&format!(
+            "{program} is not installed (scripts/setup --test)"
+        ));
     }
     missing.is_none()
 }
@@ -168,7 +170,10 @@ impl Display {
         let begun = Instant::now();
         loop {
             let seen = self.look().map_or(0.0, |screen| {
-                psnr(&screen.cut(place.0, place.1, wanted.width, wanted.height), wanted)
+                psnr(
+                    &screen.cut(place.0, place.1, wanted.width, wanted.height),
+                    wanted,
+                )
             });
             if seen >= bound {
                 return begun.elapsed();

@@ -21,7 +21,10 @@ fn assert_refused(args: &[&str], code: i32, words: &[&str]) {
     assert!(first.starts_with("scanout: error: "), "{ran:?}");
     assert!(errors.len() <= 2, "more than an error and a hint: {ran:?}");
     for word in words {
-        assert!(ran.stderr.contains(word), "{word:?} is missing: {args:?}: {ran:?}");
+        assert!(
+            ran.stderr.contains(word),
+            "{word:?} is missing: {args:?}: {ran:?}"
+        );
     }
 }
 
@@ -43,35 +46,97 @@ fn what_cannot_be_is_refused_with_the_reason() {
     let small = ["--size", "64x64"];
     let open = [&small[..], &["--listen", "127.0.0.1:0", "--no-password"]].concat();
     let open_and = |more: &[&'static str]| [&open, more].concat();
-    let with_password = |path| [&small[..], &["--listen", "127.0.0.1:0", "--password-file", path]].concat();
+    let with_password = |path| {
+        [
+            &small[..],
+            &["--listen", "127.0.0.1:0", "--password-file", path],
+        ]
+        .concat()
+    };
     for (args, code, words) in [
         (vec![], 2, &["--password-file"][..]),
-        (vec!["--no-password", "--password-file", &good], 2, &["--no-password"]),
-        (vec!["--no-password", "--listen", "5900"], 2, &["5900", "HOST:PORT"]),
-        (vec!["--no-password", "--listen", "localhost:99999"], 2, &["99999"]),
-        (vec!["--no-password", "--listen", "unix:"], 2, &["needs a path"]),
-        (vec!["--no-password", "--listen", "0.0.0.0:0"], 8, &["--no-password", "--password-file"]),
+        (
+            vec!["--no-password", "--password-file", &good],
+            2,
+            &["--no-password"],
+        ),
+        (
+            vec!["--no-password", "--listen", "5900"],
+            2,
+            &["5900", "HOST:PORT"],
+        ),
+        (
+            vec!["--no-password", "--listen", "localhost:99999"],
+            2,
+            &["99999"],
+        ),
+        (
+            vec!["--no-password", "--listen", "unix:"],
+            2,
+            &["needs a path"],
+        ),
+        (
+            vec!["--no-password", "--listen", "0.0.0.0:0"],
+            8,
+            &["--no-password", "--password-file"],
+        ),
         (
             vec!["--password-file", &good, "--listen", "0.0.0.0:0"],
             8,
-            &["beyond this machine", "--insecure-plaintext", "--tls-listen"],
+            &[
+                "beyond this machine",
+                "--insecure-plaintext",
+                "--tls-listen",
+            ],
         ),
         (
-            vec!["--no-password", "--insecure-plaintext", "--listen", "[::]:0"],
+            vec![
+                "--no-password",
+                "--insecure-plaintext",
+                "--listen",
+                "[::]:0",
+            ],
             8,
             &["--no-password"],
         ),
-        (vec!["--no-password", "--listen", "host.invalid:1"], 8, &["host.invalid:1"]),
-        ([&small[..], &["--no-password", "--listen", &taken]].concat(), 8, &[&taken, "in use"]),
-        ([&small[..], &["--no-password", "--listen", &blocked]].concat(), 8, &[&good, "not a socket"]),
+        (
+            vec!["--no-password", "--listen", "host.invalid:1"],
+            8,
+            &["host.invalid:1"],
+        ),
+        (
+            [&small[..], &["--no-password", "--listen", &taken]].concat(),
+            8,
+            &[&taken, "in use"],
+        ),
+        (
+            [&small[..], &["--no-password", "--listen", &blocked]].concat(),
+            8,
+            &[&good, "not a socket"],
+        ),
         (with_password(&nowhere), 2, &[&nowhere, "no such file"]),
         (with_password(&empty), 2, &["empty"]),
         (with_password(&long), 2, &["61", "60"]),
         (with_password(&dated), 2, &["tomorrow", "2031-05-01"]),
         (with_password(dir.to_str().unwrap()), 2, &["regular file"]),
-        (open_and(&["--tls-listen", "127.0.0.1:0"]), 2, &["--tls-cert"]),
         (
-            [&open[..], &["--tls-listen", "127.0.0.1:0", "--tls-cert", &pem, "--tls-key", &pem]].concat(),
+            open_and(&["--tls-listen", "127.0.0.1:0"]),
+            2,
+            &["--tls-cert"],
+        ),
+        (
+            [
+                &open[..],
+                &[
+                    "--tls-listen",
+                    "127.0.0.1:0",
+                    "--tls-cert",
+                    &pem,
+                    "--tls-key",
+                    &pem,
+                ],
+            ]
+            .concat(),
             2,
             &["x.pem"],
         ),
@@ -79,15 +144,23 @@ fn what_cannot_be_is_refused_with_the_reason() {
         (open_and(&["--codec", "h264,mpeg2"]), 2, &["mpeg2"]),
         (open_and(&["--max-fps", "0"]), 2, &["1 to 240"]),
         (open_and(&["--buffers", "5"]), 2, &["1 to 4"]),
-        (open_and(&["--orientation", "left"]), 2, &["left", "bottom-up"]),
+        (
+            open_and(&["--orientation", "left"]),
+            2,
+            &["left", "bottom-up"],
+        ),
         (open_and(&["--loop", "--once"]), 2, &["--once"]),
         (open_and(&["--sharing", "never"]), 2, &["never", "takeover"]),
         (open_and(&["--vv-password"]), 2, &["--write-vv"]),
-        (open_and(&["--metrics", "0.0.0.0:0"]), 8, &["--metrics-insecure"]),
+        (
+            open_and(&["--metrics", "0.0.0.0:0"]),
+            8,
+            &["--metrics-insecure"],
+        ),
         (open_and(&["--metrics", &"here"]), 2, &["here"]),
         (open_and(&["--encoder", "nope"]), 4, &["nope"]),
         (
-            [&open[..2], &["--no-password", "--source", "none.png"]].concat(),
+            vec!["--no-password", "--source", "none.png"],
             3,
             &["none.png"],
         ),
@@ -168,12 +241,16 @@ fn hangup_is_ignored() -> bool {
 fn a_source_that_ends_is_kept_played_again_or_the_end() {
     let dir = directory("ends");
     for n in 0..3 {
-        let picture = Picture::chart(64, 64).with_step(n);
+        let picture = Picture::chart(128, 128).with_step(n);
         picture.write_png(&dir.join(format!("{n}.png")));
     }
     let source = ["--source", dir.to_str().unwrap(), "--fps", "20"];
     let (ran, ended) = Served::start([&source[..], &["--once"]].concat()).end();
-    assert_eq!((ran.code, &ended["source_frames"]), (Some(0), &3.into()), "{ran:?}");
+    assert_eq!(
+        (ran.code, &ended["source_frames"]),
+        (Some(0), &3.into()),
+        "{ran:?}"
+    );
     let kept = Served::start(source);
     let again = Served::start([&source[..], &["--loop"]].concat());
     std::thread::sleep(Duration::from_millis(1500));
@@ -189,25 +266,38 @@ fn an_idle_server_takes_no_time_of_the_processor() {
     Picture::chart(640, 360).write_png(&dir.join("x.png"));
     let source = dir.join("x.png");
     let server = Served::start(["--source", source.to_str().unwrap()]);
-    let ticks = || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
-        let fields = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11);
-        fields.take(2).map(|n| n.parse::<u64>().unwrap()).sum::<u64>()
+    // Of all its threads, in nanoseconds.
+    let spent = || {
+        let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+        let of = |thread: fs::DirEntry| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).unwrap();
+            text.split(' ').next().unwrap().parse::<u64>().unwrap()
+        };
+        Duration::from_nanos(threads.map(|thread| of(thread.unwrap())).sum())
     };
-    // Keys for clients to come are made ahead.
-    std::thread::sleep(Duration::from_secs(3));
-    let before = ticks();
-    std::thread::sleep(Duration::from_secs(5));
-    // A tick is 10 ms: one is 0.2 %, and what is idle does not get two.
-    let spent = ticks() - before;
-    assert!(spent <= 1, "{spent} ticks in 5 s");
+    // Keys for clients to come are made ahead: then it is still.
+    let begun = Instant::now();
+    loop {
+        let before = spent();
+        std::thread::sleep(Duration::from_secs(4));
+        let share = (spent() - before).as_secs_f64() / 4.0;
+        if share < 0.001 {
+            println!("{:.4} % of a processor", share * 100.0);
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{share}");
+    }
 }
 
 #[test]
 fn metrics_can_be_read_by_what_reads_metrics() {
     let server = Served::start(["--size", "64x64", "--metrics", "127.0.0.1:0"]);
     let url = server.listening["metrics"].as_str().unwrap();
-    let address = url.strip_prefix("http://").unwrap().strip_suffix("/metrics").unwrap();
+    let address = url
+        .strip_prefix("http://")
+        .unwrap()
+        .strip_suffix("/metrics")
+        .unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     stream
         .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

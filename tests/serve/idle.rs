@@ -30,9 +30,21 @@ impl Source {
     /// A server of it, with `args`.
     fn serve(args: &[&str]) -> (Self, Served) {
         let path = directory("pipe").join("frames");
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
         let source = format!("raw:{}:{}x{}:XR24", path.display(), SIZE.0, SIZE.1);
-        let open = ["--listen", "127.0.0.1:0", "--no-password", "--source", &source];
+        let open = [
+            "--listen",
+            "127.0.0.1:0",
+            "--no-password",
+            "--source",
+            &source,
+        ];
         let child = Served::spawn([&open, args].concat());
         // Both ends wait for each other.
         let pipe = OpenOptions::new().write(true).open(&path).unwrap();

@@ -42,7 +42,10 @@ impl Picture {
     /// The same with a square in another place for each `step`, of a grey of its own.
     pub(crate) fn with_step(&self, step: usize) -> Self {
         let mut picture = self.clone();
-        let (left, top) = (16 + 37 * step % (self.width - 64), 24 + 53 * step % (self.height - 80));
+        let (left, top) = (
+            16 + 37 * step % (self.width - 64),
+            24 + 53 * step % (self.height - 80),
+        );
         let grey = if step.is_multiple_of(2) { 245 } else { 12 };
         for y in top..top + 32 {
             let start = (y * self.width + left) * 3;
@@ -75,8 +78,16 @@ impl Picture {
         let bytes = fs::read(path).unwrap();
         let mut at = 0;
         let mut word = || {
-            let start = at + bytes[at..].iter().position(|b| !b.is_ascii_whitespace()).unwrap();
-            let end = start + bytes[start..].iter().position(u8::is_ascii_whitespace).unwrap();
+            let start = at
+                + bytes[at..]
+                    .iter()
+                    .position(|b| !b.is_ascii_whitespace())
+                    .unwrap();
+            let end = start
+                + bytes[start..]
+                    .iter()
+                    .position(u8::is_ascii_whitespace)
+                    .unwrap();
             at = end;
             std::str::from_utf8(&bytes[start..end]).unwrap().to_owned()
         };
@@ -96,7 +107,11 @@ impl Picture {
             Some(u32::from_be_bytes(word.try_into().ok()?) as usize)
         };
         let (header, width, height) = (field(0)?, field(4)?, field(5)?);
-        assert_eq!((field(1)?, field(11)?), (7, 32), "XWD version, bits per pixel");
+        assert_eq!(
+            (field(1)?, field(11)?),
+            (7, 32),
+            "XWD version, bits per pixel"
+        );
         let little_endian = field(7)? == 0;
         let (stride, colors) = (field(12)?, field(19)?);
         let pixels = bytes.get(header + 12 * colors..)?;
@@ -132,7 +147,11 @@ impl Picture {
             let mut sum = 0;
             for &(x, y) in &probes {
                 let (a, b) = (self.pixel(left + x, top + y), part.pixel(x, y));
-                sum += a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(b))).sum::<u32>();
+                sum += a
+                    .iter()
+                    .zip(b)
+                    .map(|(a, b)| u32::from(a.abs_diff(b)))
+                    .sum::<u32>();
                 if sum >= best.0 {
                     break;
                 }
@@ -172,15 +191,24 @@ pub(crate) fn mistakes(of: &Picture) -> Vec<(&'static str, Picture)> {
         ("a pixel to the left", moved(1, 0)),
         ("a pixel up", moved(0, 1)),
         ("upside down", Picture::of(w, h, |x, y| at(x, h - 1 - y))),
-        ("red and blue swapped", Picture::of(w, h, |x, y| {
-            let [r, g, b] = at(x, y);
-            [b, g, r]
-        })),
+        (
+            "red and blue swapped",
+            Picture::of(w, h, |x, y| {
+                let [r, g, b] = at(x, y);
+                [b, g, r]
+            }),
+        ),
         ("stretched by two pixels", scaled(w + 2, h + 2)),
         ("BT.709 taken for BT.601", recolored(of, BT709, BT601, 1.0)),
         ("BT.601 taken for BT.709", recolored(of, BT601, BT709, 1.0)),
-        ("full range taken for limited", recolored(of, BT709, BT709, 255.0 / 219.0)),
-        ("limited range taken for full", recolored(of, BT709, BT709, 219.0 / 255.0)),
+        (
+            "full range taken for limited",
+            recolored(of, BT709, BT709, 255.0 / 219.0),
+        ),
+        (
+            "limited range taken for full",
+            recolored(of, BT709, BT709, 219.0 / 255.0),
+        ),
     ]
 }
 
@@ -209,7 +237,11 @@ fn a_picture_is_found_where_it_is() {
     let part = Picture::chart(160, 90);
     let whole = Picture::of(300, 200, |x, y| {
         let inside = (31..191).contains(&x) && (57..147).contains(&y);
-        if inside { part.pixel(x - 31, y - 57) } else { [255; 3] }
+        if inside {
+            part.pixel(x - 31, y - 57)
+        } else {
+            [255; 3]
+        }
     });
     assert_eq!(whole.find(&part), Some((31, 57)));
     let blank = Picture::of(300, 200, |_, _| [255; 3]);

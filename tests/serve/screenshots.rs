@@ -35,17 +35,27 @@ fn assert_shows(shot: Shot, sent: &Picture, what: &str) {
     let Some(shown) = picture else {
         panic!("{what}: no picture: {ran:?}");
     };
-    assert_eq!((shown.width, shown.height), (sent.width, sent.height), "{what}");
+    assert_eq!(
+        (shown.width, shown.height),
+        (sent.width, sent.height),
+        "{what}"
+    );
     let seen = psnr(&shown, sent);
     println!("{what}: {seen:.1} dB");
     if seen < BOUND_DB {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("last-shot.png");
         shown.write_png(&file);
-        panic!("{what}: {seen:.1} dB of {BOUND_DB}; it is in {}", file.display());
+        panic!(
+            "{what}: {seen:.1} dB of {BOUND_DB}; it is in {}",
+            file.display()
+        );
     }
     for (mistake, wrong) in mistakes(sent) {
         let seen = psnr(&shown, &wrong);
-        assert!(seen < BOUND_DB - 2.0, "{what}: {mistake} would pass: {seen:.1} dB");
+        assert!(
+            seen < BOUND_DB - 2.0,
+            "{what}: {mistake} would pass: {seen:.1} dB"
+        );
     }
 }
 
@@ -70,7 +80,10 @@ fn every_codec_shows_the_source_in_any_size() {
             assert_shows(plain(&server), &picture, &what);
             let (ran, ended) = server.stop("TERM");
             assert_eq!(ran.code, Some(0), "{ran:?}");
-            assert_eq!((&ended["event"], &ended["failures"]), (&"stopped".into(), &0.into()));
+            assert_eq!(
+                (&ended["event"], &ended["failures"]),
+                (&"stopped".into(), &0.into())
+            );
         }
     }
 }
@@ -86,7 +99,11 @@ fn colour_at_full_resolution_is_shown_so() {
         for (n, pixel) in picture.rgb.chunks_exact_mut(3).enumerate() {
             let (x, y) = (n % 322, n / 322);
             if (40..200).contains(&y) && (60..260).contains(&x) {
-                pixel.copy_from_slice(if x % 2 == 0 { &[220, 40, 40] } else { &[40, 60, 200] });
+                pixel.copy_from_slice(if x % 2 == 0 {
+                    &[220, 40, 40]
+                } else {
+                    &[40, 60, 200]
+                });
             }
         }
         picture
@@ -124,7 +141,14 @@ fn a_buffer_that_lies_upside_down_is_shown_upright() {
     }
     let (picture, file) = chart(640, 360);
     for memory in ["memfd", "memory"] {
-        let args = ["--codec", "h264", "--orientation", "bottom-up", "--memory", memory];
+        let args = [
+            "--codec",
+            "h264",
+            "--orientation",
+            "bottom-up",
+            "--memory",
+            memory,
+        ];
         let server = serve(&file, &args);
         assert_shows(plain(&server), &picture, memory);
     }

@@ -102,7 +102,9 @@ impl Served {
             stdout: stdout.join("\n"),
             stderr: self.stderr.take().map(|t| t.join().unwrap()).unwrap(),
         };
-        let last = stdout.last().map(|line| serde_json::from_str(line).unwrap());
+        let last = stdout
+            .last()
+            .map(|line| serde_json::from_str(line).unwrap());
         (ran, last.unwrap_or_default())
     }
 }

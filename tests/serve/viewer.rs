@@ -157,7 +157,14 @@ fn bytes_of_every_channel_are_counted_by_the_client() {
     if !have_clients(&["spicy-stats"]) || !have_encoder("h264") {
         return;
     }
-    let server = Served::start(["--source", "desktop:scroll", "--size", "640x360", "--codec", "h264"]);
+    let server = Served::start([
+        "--source",
+        "desktop:scroll",
+        "--size",
+        "640x360",
+        "--codec",
+        "h264",
+    ]);
     let client = stats(&server.uri(0));
     std::thread::sleep(Duration::from_secs(3));
     kill("INT", client.id());
@@ -170,5 +177,8 @@ fn bytes_of_every_channel_are_counted_by_the_client() {
     assert!(bytes("display") > 50_000, "{ran:?}");
     assert!(bytes("main") > 50 && bytes("inputs") > 0, "{ran:?}");
     let (_, ended) = server.stop("TERM");
-    assert!(ended["bytes_written"].as_u64() >= Some(bytes("display")), "{ended}");
+    assert!(
+        ended["bytes_written"].as_u64() >= Some(bytes("display")),
+        "{ended}"
+    );
 }
