@@ -265,3 +265,21 @@ fn keys_are_not_made_for_those_who_leave_without_a_ticket_as_fast_as_they_ask() 
     let _ = wire.write_all(&bytes);
     assert_eq!(read_reply(&mut wire).err(), Some(Refused::Closed));
 }
+
+#[test]
+fn no_goodbye_lands_in_the_middle_of_a_picture() {
+    let rig = Rig::new();
+    let (_main, session) = rig.main();
+    let mut display = rig.display(session, 1);
+    for _ in 0..40 {
+        rig.screen.send(0, picture(1 << 20, 7));
+    }
+    let stuck = |seen: &[Seen]| seen.iter().any(|e| matches!(e, Seen::Progress(_)));
+    rig.screen.seen.wait("something is written", stuck);
+    // Whoever takes over ends it where it is.
+    let _new = rig.main();
+    let mut bytes = Vec::new();
+    let _ = display.wire.read_to_end(&mut bytes);
+    assert!(bytes.len() < 40 << 20, "all was written: {}", bytes.len());
+    assert_eq!(bytes.last(), Some(&7));
+}
