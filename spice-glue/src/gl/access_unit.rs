@@ -8,6 +8,12 @@
 //! a valid stream: one AUD per access unit and first in it (7.4.1.2.3), the SEI before
 //! the slices.
 //!
+//! A parser gives a picture the time of the message in which its access unit begins, which
+//! is the one before it; and spice-gtk shows a picture only if the message of that time
+//! waits for one. The first message's time is taken by its own picture. So a stream's first
+//! picture goes without that end, which follows as a message of its own: otherwise the
+//! second picture is dropped ("got an unexpected decoded buffer").
+//!
 //! The SEI is user data. An encoder that writes buffering periods wants those to be the
 //! first SEI of their access unit (7.4.1.2.3 too); then ours comes before it, which
 //! decoders do not mind.
@@ -66,6 +72,20 @@ pub(super) fn payload(
         }
     }
     payload
+}
+
+/// The end of a stream's first message, as a message of its own; takes it from there.
+pub(super) fn split_end(payload: &mut Payload) -> Option<Payload> {
+    if payload.tail.is_empty() {
+        return None;
+    }
+    let tail = std::mem::take(&mut payload.tail);
+    Some(Payload {
+        head: &[],
+        body: Vec::new().into(),
+        skip: 0,
+        tail,
+    })
 }
 
 #[cfg(test)]

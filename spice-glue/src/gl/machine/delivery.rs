@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Machine;
 use super::groups::Piece;
 use super::viewers::{LiveStream, Tier, Viewer};
-use crate::gl::access_unit::payload;
+use crate::gl::access_unit::{payload, split_end};
 use crate::gl::{Action, Batch, Outgoing, Report, VideoCodec, ViewerId};
 
 /// The one surface of a display channel.
@@ -71,8 +71,21 @@ impl Viewer {
             }
         };
         stream.resent = 0;
+        let begins = !stream.begun;
         let mm_time = self.stamps.stamp(mm_now);
-        batch.push(Self::stream_data(&mut stream, piece, mm_time));
+        let mut first = Self::stream_data(&mut stream, piece, mm_time);
+        let end = match &mut first {
+            Outgoing::StreamData { payload, .. } if begins => split_end(payload),
+            _ => None,
+        };
+        batch.push(first);
+        if let Some(payload) = end {
+            batch.push(Outgoing::StreamData {
+                stream: stream.id,
+                mm_time: self.stamps.stamp(mm_now),
+                payload,
+            });
+        }
         self.stream = Some(stream);
         self.following = Some(piece.coder);
         batch
