@@ -712,14 +712,12 @@ impl Client {
 
     /// Names of the messages of the last batch.
     pub(crate) fn last_batch(&self) -> Vec<&'static str> {
-        self.batches
-            .last()
-            .map_or(Vec::new(), |batch| {
-                let mut names: Vec<_> = batch.iter().map(name).collect();
-                // The first picture of H.264 is two messages.
-                names.dedup();
-                names
-            })
+        self.batches.last().map_or(Vec::new(), |batch| {
+            let mut names: Vec<_> = batch.iter().map(name).collect();
+            // The first picture of H.264 is two messages.
+            names.dedup();
+            names
+        })
     }
 }
 
