@@ -348,7 +348,8 @@ fn reports_of_another_activation_another_stream_or_an_unknown_frame_count_for_no
     let mut others = [good; 3];
     others[0].stream += 1;
     others[1].unique_id += 1;
-    others[2].end_mm_time -= 1;
+    // The stamp before is that of the same picture's first message.
+    others[2].end_mm_time -= 2;
     for other in others {
         world.report(viewer, other);
     }

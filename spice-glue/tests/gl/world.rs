@@ -72,6 +72,8 @@ pub(crate) struct LiveStream {
     /// Coder and number of the last packet.
     pub(crate) last: Option<(u64, u64)>,
     pub(crate) stamp: Option<u32>,
+    /// The second picture has begun.
+    pub(crate) begun: bool,
 }
 
 #[derive(Debug, Default)]
@@ -656,6 +658,7 @@ impl Client {
                     visible: *visible,
                     report: None,
                     last: None,
+                    begun: false,
                     stamp: None,
                 };
                 self.stream = Some((*stream, live));
@@ -687,7 +690,16 @@ impl Client {
                     );
                 }
                 live.stamp = Some(*mm_time);
-                self.shown = Some(live.decode(&payload.pieces().concat()));
+                let message = payload.pieces().concat();
+                // The first message's own picture has taken its time: the second picture
+                // takes that of a message which holds its beginning alone.
+                if live.codec == VideoCodec::H264 && live.last.is_some() && !live.begun {
+                    let types = nal_units(&message).map(|nal| nal.bytes[0] & 0x1f);
+                    assert_eq!(types.collect::<Vec<_>>(), [9, 6]);
+                    live.begun = true;
+                    return;
+                }
+                self.shown = Some(live.decode(&message));
                 self.frames += 1;
             }
             Outgoing::StreamDestroy { stream } => {
@@ -700,9 +712,12 @@ impl Client {
 
     /// Names of the messages of the last batch.
     pub(crate) fn last_batch(&self) -> Vec<&'static str> {
-        self.batches
-            .last()
-            .map_or(Vec::new(), |batch| batch.iter().map(name).collect())
+        self.batches.last().map_or(Vec::new(), |batch| {
+            let mut names: Vec<_> = batch.iter().map(name).collect();
+            // The first picture of H.264 is two messages.
+            names.dedup();
+            names
+        })
     }
 }
 
@@ -726,7 +741,7 @@ impl LiveStream {
             let types: Vec<u8> = nals.iter().map(|nal| nal.bytes[0] & 0x1f).collect();
             let first = usize::from(self.last.is_none());
             assert!(
-                matches!(types[..], [9, 1 | 5, 9, 6] if first == 1)
+                matches!(types[..], [9, 1 | 5] if first == 1)
                     || matches!(types[..], [1 | 5, 9, 6] if first == 0),
                 "NAL units {types:?}, first: {first}"
             );
