@@ -1,7 +1,8 @@
 //! Certificate and key, read again when they have changed.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -14,6 +15,9 @@ use zeroize::Zeroizing;
 
 use super::config::TlsFiles;
 use super::error::TlsError;
+
+/// Most of a file: a chain of certificates has some kilobytes.
+const FILE_MAX: u64 = 1 << 20;
 
 /// What new links are protected with.
 pub(super) struct Tls {
@@ -73,9 +77,29 @@ fn stamps(files: &TlsFiles) -> [Stamp; 2] {
     [Stamp::of(&files.certificate), Stamp::of(&files.key)]
 }
 
+/// What is in a file that has an end: a pipe without a writer, or a device, has none.
+fn regular(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+        .open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    if meta.len() > FILE_MAX {
+        let text = format!("{} bytes, at most {FILE_MAX} are read", meta.len());
+        return Err(io::Error::other(text));
+    }
+    // Of this capacity from the start: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(meta.len() as usize + 1));
+    file.take(FILE_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let bytes = |path: &Path| {
-        fs::read(path).map_err(|cause| TlsError::Read {
+        regular(path).map_err(|cause| TlsError::Read {
             path: path.into(),
             cause,
         })
@@ -91,7 +115,7 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(files.certificate.clone()));
     }
-    let key = Zeroizing::new(bytes(&files.key)?);
+    let key = bytes(&files.key)?;
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|cause| pem(&files.key, cause))?;
     // The provider is named, as a process may have linked several.
     ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -153,6 +177,21 @@ mod tests {
         let second = tls.config();
         assert!(!Arc::ptr_eq(&first, &second));
         assert!(Arc::ptr_eq(&second, &tls.config()));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_refused_and_not_waited_for() {
+        let folder = std::env::temp_dir().join(format!("scanout-tls-endless-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let pipe = folder.join("pipe");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+        for path in [pipe.as_path(), &folder, Path::new("/dev/zero")] {
+            let (certificate, key) = (path.to_owned(), path.to_owned());
+            let seen = Tls::load(TlsFiles { certificate, key }).err();
+            assert!(matches!(seen, Some(TlsError::Read { .. })), "{seen:?}");
+        }
         fs::remove_dir_all(&folder).unwrap();
     }
 }
