@@ -208,7 +208,7 @@ fn buffers(text: &str) -> Result<u8, String> {
 
 fn max_fps(text: &str) -> Result<NonZeroU32, String> {
     match text.parse::<NonZeroU32>() {
-        Ok(n) if n.get() <= 240 => Ok(n),
-        _ => Err(format!("{text:?} is no frame rate from 1 to 240")),
+        Ok(n) if (4..=240).contains(&n.get()) => Ok(n),
+        _ => Err(format!("{text:?} is no frame rate from 4 to 240")),
     }
 }

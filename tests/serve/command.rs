@@ -142,7 +142,8 @@ fn what_cannot_be_is_refused_with_the_reason() {
         ),
         (open_and(&["--codec", "av1"]), 2, &["av1", "mjpeg"]),
         (open_and(&["--codec", "h264,mpeg2"]), 2, &["mpeg2"]),
-        (open_and(&["--max-fps", "0"]), 2, &["1 to 240"]),
+        (open_and(&["--max-fps", "0"]), 2, &["4 to 240"]),
+        (open_and(&["--max-fps", "3"]), 2, &["4 to 240"]),
         (open_and(&["--buffers", "5"]), 2, &["1 to 4"]),
         (
             open_and(&["--orientation", "left"]),

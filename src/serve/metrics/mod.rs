@@ -66,6 +66,9 @@ struct Group {
     codec: &'static str,
     encoder: String,
     size: String,
+    /// Tells encoders apart that are alike in all else: that of the viewers who keep up,
+    /// and that of the slow ones.
+    number: usize,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet)]
@@ -268,17 +271,29 @@ impl Collector for Families {
     }
 }
 
+/// Numbers those that are alike: a page with one series twice is refused as a whole.
+fn numbered(groups: impl Iterator<Item = (&'static str, String, String)>) -> Vec<Group> {
+    let mut labels: Vec<Group> = Vec::new();
+    for (codec, encoder, size) in groups {
+        let alike = |l: &&Group| (l.codec, &l.encoder, &l.size) == (codec, &encoder, &size);
+        let number = labels.iter().filter(alike).count();
+        labels.push(Group {
+            codec,
+            encoder,
+            size,
+            number,
+        });
+    }
+    labels
+}
+
 fn groups(page: &mut Page<'_>, now: &Snapshot) -> fmt::Result {
-    let rows = || {
-        now.stream.groups.iter().map(|group| {
-            let labels = Group {
-                codec: codec_name(group.codec),
-                encoder: group.encoder.clone(),
-                size: group.size.to_string(),
-            };
-            (labels, group)
-        })
-    };
+    let groups = &now.stream.groups;
+    let labels = numbered(groups.iter().map(|group| {
+        let (encoder, size) = (group.encoder.clone(), group.size.to_string());
+        (codec_name(group.codec), encoder, size)
+    }));
+    let rows = || labels.iter().cloned().zip(groups);
     page.many(
         "encoder_viewers",
         "Viewers that an encoder feeds",
@@ -331,5 +346,18 @@ pub(super) const fn codec_name(codec: VideoCodec) -> &'static str {
         VideoCodec::H264 => "h264",
         VideoCodec::Vp9 => "vp9",
         VideoCodec::H265 => "h265",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoders_that_are_alike_have_series_of_their_own() {
+        let of = |size: &str| ("h264", "x264enc".to_owned(), size.to_owned());
+        let labels = numbered([of("64x48"), of("64x48"), of("65x48")].into_iter());
+        let numbers: Vec<_> = labels.iter().map(|l| l.number).collect();
+        assert_eq!(numbers, [0, 1, 0]);
     }
 }
