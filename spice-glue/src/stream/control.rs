@@ -59,6 +59,8 @@ struct Coder {
     opened: bool,
     gate: Arc<Gate>,
     wanted: Arc<Wanted>,
+    /// Where its newest packet lies: viewers may begin with that one later.
+    newest: usize,
 }
 
 /// What happened while actions were done.
@@ -325,11 +327,13 @@ impl<B: Brain> Control<B> {
                 }
             }
             FromStage::Packet(id, info, packet) => {
-                let Some(coder) = self.coders.get(&id) else {
+                let Some(coder) = self.coders.get_mut(&id) else {
                     return;
                 };
+                coder.newest = packet.bytes.as_ptr() as usize;
+                let stage = coder.stage;
                 if coder.gate.taken() {
-                    self.wake(coder.stage);
+                    self.wake(stage);
                 }
                 // The coder's thread may be faster than the one that opened it.
                 self.coder_opened(id);
@@ -469,11 +473,17 @@ impl<B: Brain> Control<B> {
                 let Some(outlet) = self.viewers.get(&viewer) else {
                     return;
                 };
-                let picture = |message: &Outgoing| matches!(message, Outgoing::StreamData { .. });
-                if let Some(coder) = self.feeding
-                    && batch.iter().any(picture)
-                {
-                    self.stats.fed(viewer, coder);
+                let picture = |message: &Outgoing| match message {
+                    Outgoing::StreamData { payload, .. } => Some(payload.body.as_ptr() as usize),
+                    _ => None,
+                };
+                if let Some(body) = batch.iter().find_map(picture) {
+                    let of =
+                        |(id, coder): (&CoderId, &Coder)| (coder.newest == body).then_some(*id);
+                    let kept = || self.coders.iter().find_map(of);
+                    if let Some(coder) = self.feeding.or_else(kept) {
+                        self.stats.fed(viewer, coder);
+                    }
                 }
                 let backlog = outlet.send(batch);
                 self.after.push_back(After::Progress(viewer, backlog));
@@ -606,6 +616,7 @@ impl<B: Brain> Control<B> {
                 opened: false,
                 gate,
                 wanted: Arc::default(),
+                newest: 0,
             },
         );
     }

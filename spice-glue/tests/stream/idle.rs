@@ -153,3 +153,28 @@ impl scanout_spice::stream::Outlet for Nowhere {
     }
     fn close(&self, _: scanout_spice::gl::CloseReason) {}
 }
+
+#[test]
+fn who_begins_with_a_picture_that_was_kept_counts_among_its_encoders_viewers() {
+    let _alone = alone();
+    let (config, _control) = noop();
+    let stream = GlStream::start(config).unwrap();
+    stream.scanout(image(SIZE));
+    let mut there = Vec::new();
+    for _ in 0..3 {
+        let (channel, handle) = Channel::join(&stream, &[VideoCodec::Vp8]);
+        channel.wait_for_pictures(1);
+        there.push((channel, handle));
+    }
+    wait_until("all are counted", || {
+        stream
+            .stats()
+            .groups
+            .iter()
+            .map(|g| g.viewers)
+            .sum::<usize>()
+            == 3
+    });
+    drop(there);
+    stream.stop(PATIENCE).unwrap();
+}
