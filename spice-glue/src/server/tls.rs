@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_file_without_an_end_is_refused_and_not_waited_for() {
-        let folder = std::env::temp_dir().join(format!("scanout-tls-endless-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("scanout-tls-endless-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let pipe = folder.join("pipe");
         let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
