@@ -1,5 +1,6 @@
 //! Many viewers of one desktop, and one among them that stops reading.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use scanout_benches::Error;
@@ -8,6 +9,7 @@ use scanout_core::geometry::Size;
 use scanout_core::session::Summary;
 use scanout_spice::server::Sharing;
 use scanout_spice_client::Pace;
+use scanout_trace::desktop::Scenario;
 use serde::Serialize;
 
 use super::Aim;
@@ -17,6 +19,8 @@ use super::serving::{Serving, first_picture, judge, ms};
 
 /// Viewers that read, in both runs of a round.
 const OTHERS: usize = 15;
+/// Something changes in every frame, so that gaps are those of the pictures.
+const SCENARIO: Scenario = Scenario::Drag;
 /// When the one more stops reading.
 const STALL: Duration = Duration::from_secs(2);
 /// What the kernel may keep for it, so that it is felt soon.
@@ -45,8 +49,10 @@ pub(crate) struct Run {
     /// Draw to answer, as the producer saw it, from when one stalls on.
     pub(crate) hold: Percentiles,
     pub(crate) cores_used: f64,
-    /// Encoders at the end: a slow viewer may have one of its own.
-    pub(crate) groups: usize,
+    /// Pictures that the stalled one had read at the end.
+    pub(crate) stalled_pictures: Option<usize>,
+    /// Encoders at a time, at most: a slow viewer may have one of its own.
+    pub(crate) most_groups: usize,
 }
 
 #[derive(Serialize)]
@@ -80,12 +86,12 @@ impl Table {
 
 pub(crate) fn run(
     settings: Settings,
-    threads: u32,
+    threads: Option<NonZeroU32>,
     violations: &mut Vec<String>,
 ) -> Result<Table, Error> {
     let Settings { size, fps, .. } = settings;
     eprintln!("drawing the desktop at {size} and {fps} fps ...");
-    let recording = Recording::draw(size, fps)?;
+    let recording = Recording::draw(size, SCENARIO, fps)?;
     let mut rounds = Vec::new();
     for round in 0..settings.rounds {
         let mut once = |stalled| one(&recording, settings.length, threads, stalled, violations);
@@ -100,7 +106,7 @@ pub(crate) fn run(
     }
     Ok(Table {
         work: format!(
-            "{OTHERS} viewers that read, {} s of desktop:mixed at {size} and {fps} fps, x264 with {threads} threads; then one more that stops reading after {} s",
+            "{OTHERS} viewers that read, {} s of desktop:{SCENARIO} at {size} and {fps} fps; then one more that stops reading after {} s",
             settings.length.as_secs(),
             STALL.as_secs()
         ),
@@ -111,7 +117,7 @@ pub(crate) fn run(
 fn one(
     recording: &Recording,
     length: Duration,
-    threads: u32,
+    threads: Option<NonZeroU32>,
     stalled: bool,
     violations: &mut Vec<String>,
 ) -> Result<Run, Error> {
@@ -132,7 +138,10 @@ fn one(
         display.set_pace(Pace::Stalled);
     }
     let (since, cpu) = (Instant::now(), cpu_time());
-    let played = player.play(&serving.stream, length, |_| {})?;
+    let mut most_groups = 0;
+    let played = player.play(&serving.stream, length, |_| {
+        most_groups = most_groups.max(serving.stream.stats().groups.len());
+    })?;
     let cores_used = (cpu_time() - cpu).as_secs_f64() / since.elapsed().as_secs_f64();
     let stats = serving.stream.stats();
 
@@ -145,6 +154,8 @@ fn one(
             counts.push(new().count());
         });
     }
+    let stalled_display = slow.as_ref().and_then(|slow| slow.display(0));
+    let stalled_pictures = stalled_display.map(|d| d.look(|log| log.pictures().count()));
     for client in others.iter().chain(&slow) {
         judge("crowd", client, violations);
     }
@@ -162,6 +173,7 @@ fn one(
         work: stats.work,
         hold: Percentiles::of(&played.held),
         cores_used,
-        groups: stats.groups.len(),
+        stalled_pictures,
+        most_groups,
     })
 }

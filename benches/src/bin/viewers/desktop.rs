@@ -1,5 +1,6 @@
 //! The mixed desktop to one client: does every change come, at the full rate?
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use scanout_benches::Error;
@@ -8,6 +9,7 @@ use scanout_core::geometry::Size;
 use scanout_core::session::Summary;
 use scanout_spice::server::Sharing;
 use scanout_spice::stream::GlStreamStats;
+use scanout_trace::desktop::Scenario;
 use serde::Serialize;
 
 use super::Aim;
@@ -48,6 +50,8 @@ pub(crate) struct Row {
     pub(crate) draw_gaps: Percentiles,
     /// Between two pictures at the client.
     pub(crate) picture_gaps: Percentiles,
+    /// From a draw until the client had its picture; where each draw has one.
+    pub(crate) draw_to_picture: Option<Percentiles>,
     pub(crate) drawing: Percentiles,
     pub(crate) hold: Percentiles,
     pub(crate) work_ms: Summary,
@@ -100,12 +104,12 @@ impl Counts {
 
 pub(crate) fn run(
     settings: Settings,
-    threads: u32,
+    threads: Option<NonZeroU32>,
     violations: &mut Vec<String>,
 ) -> Result<Row, Error> {
     let Settings { size, fps, length } = settings;
     eprintln!("drawing the desktop at {size} and {fps} fps ...");
-    let recording = Recording::draw(size, fps)?;
+    let recording = Recording::draw(size, Scenario::Mixed, fps)?;
     let serving = Serving::start(threads, Sharing::Takeover)?;
     let mut player = Player::new(&recording, &serving.stream)?;
     let client = serving.connect(None)?;
@@ -134,13 +138,17 @@ pub(crate) fn run(
 
     let stats = serving.stream.stats();
     let after = Counts::of(&stats);
-    let (gaps, bytes, count) = display.look(|log| {
+    let (gaps, bytes, arrived) = display.look(|log| {
         let new = || log.pictures().skip(before.1);
         let gaps: Vec<_> = new()
             .zip(new().skip(1))
             .map(|(a, b)| ms(b.at - a.at))
             .collect();
-        (gaps, new().map(|p| p.size).sum::<usize>(), new().count())
+        (
+            gaps,
+            new().map(|p| p.size).sum::<usize>(),
+            new().map(|p| p.at).collect::<Vec<_>>(),
+        )
     });
     judge("desktop", &client, violations);
     drop(client);
@@ -151,10 +159,18 @@ pub(crate) fn run(
     let drawn = after.draws - before.draws;
     let pairs = played.drawn.iter().zip(played.drawn.iter().skip(1));
     let draw_gaps: Vec<_> = pairs.map(|(a, b)| ms(*b - *a)).collect();
+    let count = arrived.len();
+    let delays = played
+        .drawn
+        .iter()
+        .zip(&arrived)
+        .map(|(drawn, at)| ms(*at - *drawn));
+    let draw_to_picture =
+        (count == played.drawn.len()).then(|| Percentiles::of(&delays.collect::<Vec<_>>()));
     let of_targets = || targets.iter().map(|(_, bps)| *bps);
     Ok(Row {
         work: format!(
-            "{} s of desktop:mixed at {size} and {fps} fps (a cycle of {} frames, {} of them changing, {} MB of changes drawn beforehand), one memfd that is drawn again and again, x264 with {threads} threads",
+            "{} s of desktop:mixed at {size} and {fps} fps (a cycle of {} frames, {} of them changing, {} MB of changes drawn beforehand), one memfd that is drawn again and again",
             length.as_secs(),
             recording.frames(),
             recording.changing(),
@@ -170,6 +186,7 @@ pub(crate) fn run(
         skipped: (drawn - unchanged).saturating_sub(count as u64),
         draw_gaps: Percentiles::of(&draw_gaps),
         picture_gaps: Percentiles::of(&gaps),
+        draw_to_picture,
         drawing: Percentiles::of(&played.drawing),
         hold: Percentiles::of(&played.held),
         work_ms: stats.work,

@@ -15,6 +15,7 @@ mod recording;
 mod screenshot;
 mod serving;
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,7 +34,8 @@ struct Arguments {
     joins: usize,
     desktop: desktop::Settings,
     crowd: crowd::Settings,
-    threads: u32,
+    /// Of the encoder; `None` leaves it to it, as `scanout serve` does.
+    threads: Option<NonZeroU32>,
     output_dir: PathBuf,
 }
 
@@ -55,7 +57,7 @@ impl Arguments {
                 rounds: 3,
                 length: Duration::from_secs(20),
             },
-            threads: 2,
+            threads: None,
             output_dir: "out/bench".into(),
         };
         let mut arguments = std::env::args().skip(1);
@@ -72,7 +74,7 @@ impl Arguments {
                 "--crowd-seconds" => read.crowd.length = seconds()?,
                 "--crowd-size" => read.crowd.size = size(&value)?,
                 "--crowd-fps" => read.crowd.fps = value.parse()?,
-                "--threads" => read.threads = value.parse()?,
+                "--threads" => read.threads = NonZeroU32::new(value.parse()?),
                 "--output-dir" => read.output_dir = value.into(),
                 _ => return Err(USAGE.into()),
             }
@@ -115,7 +117,7 @@ impl Aim {
 #[derive(Serialize)]
 struct Report {
     machine: String,
-    threads: u32,
+    encoder: String,
     /// Load of the machine over the last minute, before and after: the rest of it beside
     /// this bench is in the first.
     load: [f64; 2],
@@ -138,7 +140,10 @@ fn main() -> Result<(), Error> {
     let before = load();
     let mut report = Report {
         machine: report::machine(),
-        threads: arguments.threads,
+        encoder: match arguments.threads {
+            Some(threads) => format!("x264 with {threads} threads"),
+            None => "x264 with threads of its own choice".to_owned(),
+        },
         load: [before, before],
         joins: Vec::new(),
         desktop: None,

@@ -11,8 +11,8 @@ use super::desktop;
 /// GitHub's Markdown. Writing to a String cannot fail.
 pub(crate) fn of(report: &Report) -> String {
     let mut out = format!(
-        "## Viewers\n\n{}. Load {:.2} before and {:.2} after. Source, stream, server and clients in one process, over loopback TCP, x264 with {} threads and 8 Mbit/s.\n\n",
-        report.machine, report.load[0], report.load[1], report.threads
+        "## Viewers\n\n{}. Load {:.2} before and {:.2} after. Source, stream, server and clients in one process, over loopback TCP; {}, 8 Mbit/s.\n\n",
+        report.machine, report.load[0], report.load[1], report.encoder
     );
     joins(report, &mut out);
     if let Some(row) = &report.desktop {
@@ -83,6 +83,14 @@ fn joins(report: &Report, out: &mut String) {
             &row.connect_to_picture,
         );
         percentiles(out, "of that, to INIT sent", &row.connect_to_init);
+        percentiles(
+            out,
+            "all threads' waiting for a core meanwhile",
+            &row.core_wait,
+        );
+        let (count, times) = &row.undisturbed;
+        let name = format!("INIT to picture of the {count} that waited 2 ms or less");
+        percentiles(out, &name, times);
         out.push('\n');
     }
 }
@@ -91,6 +99,9 @@ fn desktop(row: &desktop::Row, out: &mut String) {
     let _ = write!(out, "### Desktop\n\n{}.\n\n{HEAD}", row.work);
     percentiles(out, "between draws", &row.draw_gaps);
     percentiles(out, "between pictures at the client", &row.picture_gaps);
+    if let Some(delay) = &row.draw_to_picture {
+        percentiles(out, "draw to its picture at the client", delay);
+    }
     percentiles(out, "draw held", &row.hold);
     percentiles(out, "producer's drawing", &row.drawing);
     let _ = writeln!(
@@ -122,7 +133,7 @@ fn desktop(row: &desktop::Row, out: &mut String) {
 fn crowd(table: &Table, out: &mut String) {
     let _ = write!(
         out,
-        "### Crowd\n\n{}.\n\n| round | | gaps p50 ms | p99 | max | hold work p50 ms | p99 | held p99 | pictures | drawn | missed ticks | encoders | cores |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "### Crowd\n\n{}.\n\n| round | | gaps p50 ms | p95 | p99 | max | hold work p50 ms | p99 | held p99 | pictures | of the stalled | drawn | missed ticks | encoders | cores |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
         table.work
     );
     let name = |run: &Run| if run.stalled { "one stalled" } else { "alone" };
@@ -130,10 +141,11 @@ fn crowd(table: &Table, out: &mut String) {
         for run in round {
             let _ = writeln!(
                 out,
-                "| {} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {}-{} | {} | {} | {} | {:.2} |",
+                "| {} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {}-{} | {} | {} | {} | {} | {:.2} |",
                 index + 1,
                 name(run),
                 run.gaps.p50,
+                run.gaps.p95,
                 run.gaps.p99,
                 run.gaps.max,
                 run.work.p50_ms,
@@ -141,9 +153,11 @@ fn crowd(table: &Table, out: &mut String) {
                 run.hold.p99,
                 run.pictures.0,
                 run.pictures.1,
+                run.stalled_pictures
+                    .map_or_else(|| "-".to_owned(), |n| n.to_string()),
                 run.drawn,
                 run.missed_ticks,
-                run.groups,
+                run.most_groups,
                 run.cores_used
             );
         }

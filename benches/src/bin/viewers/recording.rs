@@ -10,7 +10,7 @@ struct Step {
     pixels: Vec<u8>,
 }
 
-/// A cycle of the mixed desktop. Its first frame has all pixels, so that it follows
+/// Ten seconds of a desktop, a cycle of the mixed one. Its first frame has all pixels, so that it follows
 /// the last.
 pub(crate) struct Recording {
     pub(crate) size: Size,
@@ -19,12 +19,12 @@ pub(crate) struct Recording {
 }
 
 const BYTES_PER_PIXEL: usize = 4;
-/// A cycle of the mixed desktop takes so long.
+/// So long is what is recorded.
 const CYCLE_SECONDS: u32 = 10;
 
 impl Recording {
-    pub(crate) fn draw(size: Size, fps: u32) -> Result<Self, Error> {
-        let mut desktop = Desktop::new(size, Scenario::Mixed, 1, fps)?;
+    pub(crate) fn draw(size: Size, scenario: Scenario, fps: u32) -> Result<Self, Error> {
+        let mut desktop = Desktop::new(size, scenario, 1, fps)?;
         let row = desktop.stride();
         let mut steps = Vec::new();
         for _ in 0..fps * CYCLE_SECONDS {
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_recording_plays_what_the_desktop_drew_in_every_cycle() {
         let size = Size::new(160, 90);
-        let recording = Recording::draw(size, 10).unwrap();
+        let recording = Recording::draw(size, Scenario::Mixed, 10).unwrap();
         let stride = size.width as usize * BYTES_PER_PIXEL + 64;
         let mut buffer = vec![0; stride * size.height as usize];
         for cycle in 0..2 {

@@ -1,5 +1,6 @@
 //! How long a stock client takes from its start to the picture's file.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -8,6 +9,7 @@ use scanout_benches::Error;
 use scanout_benches::clock::median;
 use scanout_core::geometry::Size;
 use scanout_spice::server::Sharing;
+use scanout_trace::desktop::Scenario;
 use serde::Serialize;
 
 use super::Aim;
@@ -46,7 +48,7 @@ impl Drop for File {
     }
 }
 
-pub(crate) fn run(size: Size, threads: u32) -> Result<Row, Error> {
+pub(crate) fn run(size: Size, threads: Option<NonZeroU32>) -> Result<Row, Error> {
     let mut row = Row {
         size: size.to_string(),
         each: Vec::new(),
@@ -66,7 +68,7 @@ pub(crate) fn run(size: Size, threads: u32) -> Result<Row, Error> {
         row.version_ms = ms(begun.elapsed());
     }
     let serving = Serving::start(threads, Sharing::Takeover)?;
-    let recording = Recording::draw(size, 1)?;
+    let recording = Recording::draw(size, Scenario::Idle, 1)?;
     let _player = Player::new(&recording, &serving.stream)?;
     let name = format!("scanout-bench-{}.ppm", std::process::id());
     let file = File(std::env::temp_dir().join(name));

@@ -15,6 +15,10 @@ use scanout_spice_client::{Address, Client, Config, Picture};
 /// For anything that should be there at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Keys that a server keeps ready, one for each channel that links: sixteen, and the one
+/// that waits for room.
+const KEYS: u64 = 17;
+
 pub(crate) struct Serving {
     pub(crate) stream: GlStream,
     server: Running,
@@ -23,14 +27,14 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// x264 as `scanout serve` opens it, 8 Mbit/s.
-    pub(crate) fn start(threads: u32, sharing: Sharing) -> Result<Self, Error> {
+    pub(crate) fn start(threads: Option<NonZeroU32>, sharing: Sharing) -> Result<Self, Error> {
         let backend = Arc::new(GstBackend::new()?);
         let devices = backend.devices()?;
         let cpu = devices.into_iter().find(|device| device.id == "cpu");
         let cpu = cpu.ok_or("no device cpu")?;
         let choice = EncoderChoice::new(backend, cpu, "x264enc", Codec::H264);
         let mut config = GlStreamConfig::new(vec![choice]);
-        config.threads = NonZeroU32::new(threads);
+        config.threads = threads;
         let stream = GlStream::start(config)?;
 
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -57,6 +61,21 @@ impl Serving {
         config.receive_buffer = receive_buffer;
         config.limit = PATIENCE;
         Ok(Client::connect(&config)?)
+    }
+
+    /// Waits until the server has as many keys in hand as it keeps.
+    pub(crate) fn wait_for_keys(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        loop {
+            let stats = self.server.handle().stats();
+            if stats.keys_made >= stats.channels_linked + KEYS {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("{} keys made in all", stats.keys_made).into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until nobody looks and all encoders are closed.
