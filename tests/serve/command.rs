@@ -157,7 +157,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
             8,
             &["--metrics-insecure"],
         ),
-        (open_and(&["--metrics", &"here"]), 2, &["here"]),
+        (open_and(&["--metrics", "here"]), 2, &["here"]),
         (open_and(&["--encoder", "nope"]), 4, &["nope"]),
         (
             vec!["--no-password", "--source", "none.png"],
