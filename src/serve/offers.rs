@@ -154,7 +154,9 @@ fn best(
         codec,
     );
     taken.chroma = stage.chroma;
-    taken.color = stage.color;
+    // Of a source that says how its samples are; all others follow the size.
+    let preferred = codec.preferred_color(source.size);
+    taken.color = (stage.color != preferred).then_some(stage.color);
     taken.max_path = stage.max_path;
     Ok((taken, choice.chosen.why))
 }

@@ -153,8 +153,7 @@ impl Incoming {
             match self.read.read_buf(&mut self.buffer).await {
                 Ok(0) => return Err(End::Gone),
                 Ok(n) => self.server.counters.bytes_read.add(n as u64),
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(End::Gone),
-                Err(e) => return Err(End::Lost(e)),
+                Err(e) => return Err(lost(e)),
             }
         };
         Ok((kind, self.buffer.get(body).unwrap_or_default()))
@@ -254,9 +253,12 @@ impl Outflow {
     }
 }
 
+/// A client that was killed is gone, in the middle of a picture or not.
 fn lost(error: io::Error) -> End {
     match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => End::Gone,
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset => End::Gone,
         _ => End::Lost(error),
     }
 }

@@ -10,7 +10,7 @@ use scanout_core::session::{Session, StreamId, SubmitError};
 
 use super::config::GlStreamConfig;
 use super::inbox::{Batch, Draw, FromStage, FromViewer, Inbox, Said, Shown};
-use super::joint::{Health, Held, Joint};
+use super::joint::{Health, Held, Joint, contained};
 use super::keeper::{Keeper, Order, Orders, Threads, Wanted};
 use super::sink::{Gate, Sink};
 use super::source::Sources;
@@ -185,7 +185,7 @@ impl<B: Brain> Control<B> {
             let held = first.remove();
             tracing::warn!(?limit, "a draw was answered before its source was staged");
             self.stats.overdue(held.received.elapsed());
-            held.release.complete();
+            contained(|| held.release.complete());
         }
         while let Some((received, joint)) = self.staging.front()
             && (joint.is_done() || over(*received))
@@ -204,7 +204,7 @@ impl<B: Brain> Control<B> {
 
     fn answer(&self, held: Held) {
         self.stats.unstaged(held.received.elapsed());
-        held.release.complete();
+        contained(|| held.release.complete());
     }
 
     fn take_in(&mut self, batch: Batch) {

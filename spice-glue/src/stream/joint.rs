@@ -154,7 +154,7 @@ impl Joint {
 }
 
 /// Runs the code of a source's owner, which others must not suffer from.
-fn contained(complete: impl FnOnce()) {
+pub(super) fn contained(complete: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(complete)).is_err() {
         tracing::error!("the owner of a source panicked when told that it is free");
     }

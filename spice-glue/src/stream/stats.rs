@@ -109,8 +109,8 @@ impl Times {
 /// Rates are those of the last so much time.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// Packets remembered for that: at 120 a second all of them.
-const WINDOW_PACKETS: usize = 256;
+/// Packets remembered for that: at 240 a second, the most that there are, all of them.
+const WINDOW_PACKETS: usize = 512;
 
 struct Group {
     codec: VideoCodec,

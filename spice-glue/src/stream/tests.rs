@@ -209,7 +209,7 @@ fn spec() -> crate::gl::StageSpec {
     crate::gl::StageSpec {
         device: 0,
         chroma: Default::default(),
-        color: scanout_core::color::ColorSpec::DESKTOP,
+        color: Some(scanout_core::color::ColorSpec::DESKTOP),
     }
 }
 

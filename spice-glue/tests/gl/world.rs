@@ -27,7 +27,7 @@ pub(crate) fn offer(codec: VideoCodec) -> Offer {
         stage: StageSpec {
             device: 0,
             chroma: Chroma::C420,
-            color: ColorSpec::DESKTOP,
+            color: Some(ColorSpec::DESKTOP),
         },
     }
 }

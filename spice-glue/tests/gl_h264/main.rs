@@ -43,7 +43,7 @@ impl Feed {
             stage: StageSpec {
                 device: 0,
                 chroma: Chroma::C420,
-                color: ColorSpec::DESKTOP,
+                color: Some(ColorSpec::DESKTOP),
             },
         };
         let config = MachineConfig::new(StreamClock::showing(now, 1000));

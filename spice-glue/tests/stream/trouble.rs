@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use scanout_core::geometry::{Damage, Size};
+use scanout_core::sync::{Acquire, Release, ReleaseSink, SyncFile};
 use scanout_spice::gl::{CloseReason, VideoCodec};
 use scanout_spice::stream::GlStream;
 
@@ -131,4 +132,30 @@ fn a_viewer_without_a_codec_that_is_coded_is_sent_away() {
     wait_until("it is told", || channel.closed().is_some());
     assert_eq!(channel.closed(), Some(CloseReason::NoCodec));
     assert!(channel.is_dropped());
+}
+
+/// Panics whenever a draw is answered.
+struct Clumsy;
+
+impl ReleaseSink for Clumsy {
+    fn released(&self, _cookie: u64, _fence: Option<SyncFile>) {
+        panic!("asked to panic");
+    }
+}
+
+#[test]
+fn an_owner_that_panics_when_nobody_watches_does_not_end_the_stream() {
+    let _alone = alone();
+    let (config, _control) = noop();
+    let stream = GlStream::start(config).unwrap();
+    stream.scanout(image(SIZE));
+    let release = Release::new(Arc::new(Clumsy), 0);
+    stream.draw(Damage::full(SIZE), Acquire::Implicit, release);
+    let owner = Arc::new(Owner::default());
+    wait_until("the draw is answered", || stream.stats().unstaged == 1);
+    owner.draw(&stream, Damage::full(SIZE));
+    owner.wait();
+    let (channel, _handle) = Channel::join(&stream, &[VideoCodec::Vp8]);
+    channel.wait_for_pictures(1);
+    stream.stop(PATIENCE).unwrap();
 }
