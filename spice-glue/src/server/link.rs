@@ -247,10 +247,14 @@ async fn link(
         .registry
         .admit(message.connection_id, channel, security, peer)
         .map_err(|refusal| {
+            // After a ticket spice-gtk takes every answer but "ok" for a wrong password,
+            // and asks for another; without one it says that it cannot connect.
+            if refusal == Refusal::Busy {
+                return Rejected::new(refusal, "somebody is there already", Answer::None);
+            }
             let (error, why) = match refusal {
                 Refusal::ConnectionId => (LinkError::BadConnectionId, "no such session"),
                 Refusal::Security => (LinkError::PermissionDenied, "protected otherwise"),
-                Refusal::Busy => (LinkError::ChannelNotAvailable, "somebody is there already"),
                 Refusal::Channel => (
                     LinkError::ChannelNotAvailable,
                     "no such channel, or the client has it",

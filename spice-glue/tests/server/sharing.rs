@@ -55,7 +55,7 @@ fn with_exclusive_the_second_is_refused_until_the_first_has_gone() {
     let rig = Rig::with(|config, _| config.sharing = Sharing::Exclusive);
     let (main, session) = rig.main();
     let message = link_message(0, ChannelType::Main, 0);
-    let busy = Refused::Result(LinkError::ChannelNotAvailable);
+    let busy = Refused::Closed;
     assert_eq!(rig.link(&message).err(), Some(busy));
     rig.channel(session, ChannelType::Inputs);
     assert_eq!(rig.stats().refused.of(Refusal::Busy), 1);
@@ -77,7 +77,7 @@ fn with_shared_all_look_up_to_a_bound() {
         .collect();
     assert_eq!(clients(&rig), 3);
     let message = link_message(0, ChannelType::Main, 0);
-    let busy = Refused::Result(LinkError::ChannelNotAvailable);
+    let busy = Refused::Closed;
     assert_eq!(rig.link(&message).err(), Some(busy));
     drop(held);
     eventually("all have gone", || clients(&rig) == 0);
