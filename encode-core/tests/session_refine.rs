@@ -208,12 +208,12 @@ fn whatever_is_new_comes_first_and_starts_over() {
 
 #[test]
 fn a_sink_without_room_gets_nothing_until_it_has_some() {
-    let rig = Rig::new(3, 100);
+    let rig = Rig::new(20, 100);
     let (_, kept) = rig.stream();
     let (_, other) = rig.stream();
     kept.open.store(false, Ordering::SeqCst);
     rig.submit(0, Damage::full(SIZE));
-    comes_to(&other, 4);
+    comes_to(&other, 21);
     assert_eq!(kept.count(), 0);
     kept.open.store(true, Ordering::SeqCst);
     rig.session.waker().wake();
@@ -224,7 +224,7 @@ fn a_sink_without_room_gets_nothing_until_it_has_some() {
     std::thread::sleep(10 * AFTER);
     assert_eq!(kept.count(), closed, "coded for a sink without room");
     kept.open.store(true, Ordering::SeqCst);
-    comes_to(&kept, 4);
+    comes_to(&kept, 21);
 }
 
 #[test]
