@@ -202,6 +202,7 @@ async fn link(
     .encode(&mut reply);
     stream.write_all(&reply).await.map_err(Rejected::gone)?;
     stream.flush().await.map_err(Rejected::gone)?;
+    server.counters.bytes_written.add(reply.len() as u64);
 
     if message.common_caps.has(CommonCap::AuthSelection) {
         let mut mechanism = [0; 4];
@@ -267,6 +268,7 @@ async fn link(
     let ok = LinkError::Ok.to_wire().to_le_bytes();
     stream.write_all(&ok).await.map_err(Rejected::gone)?;
     stream.flush().await.map_err(Rejected::gone)?;
+    server.counters.bytes_written.add(ok.len() as u64);
     Ok(Linked { message, claim })
 }
 
