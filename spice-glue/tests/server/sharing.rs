@@ -41,7 +41,7 @@ fn a_new_client_takes_over_and_the_old_one_is_told_on_all_channels() {
 
 #[test]
 fn while_one_takes_over_the_screen_is_never_without_a_viewer() {
-    const CLIENTS: usize = 8;
+    const CLIENTS: usize = 16;
     let rig = Rig::new();
     let held: Vec<_> = (1..=CLIENTS)
         .map(|n| {
