@@ -1,16 +1,21 @@
 //! The guest's pointer. The newest wins: a slow client misses what lies between.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
 use super::Shared;
 use super::channel::{self, Channel, Ended};
+use super::pace::Pace;
 use crate::stream::{Cursor, CursorOutlet, CursorShape};
 use crate::wire::base::BaseClientMessage;
 use crate::wire::cursor::{
     self, CursorHeader, CursorServerMessage, CursorType, Point16, SHAPE_SIDE_MAX,
 };
+
+/// What a client may send per second: it has nothing to say here.
+const MESSAGES_PER_SECOND: u32 = 100;
 
 struct Newest(watch::Sender<Cursor>);
 
@@ -49,6 +54,7 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
         shape: shape(sent.shape.as_ref()),
     }
     .encode(&mut out);
+    let mut pace = Pace::new(MESSAGES_PER_SECOND, Instant::now());
     loop {
         if !out.is_empty() {
             outflow.send(&out).await?;
@@ -58,6 +64,7 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
             message = incoming.message() => {
                 let (kind, body) = message?;
                 skip(kind, body, server)?;
+                pace.wait(1).await;
             }
             // The sender is `outlet`, which lives here.
             _ = newest.changed() => {

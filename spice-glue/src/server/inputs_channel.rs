@@ -40,10 +40,10 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
         let message = InputsClientMessage::decode(kind, body)?;
         if let InputsClientMessage::Base(message) = &message {
             channel::base(message, server)?;
-            continue;
+        } else {
+            inputs.message(message, &mut out);
+            inputs.tell_locks(&mut out);
         }
-        inputs.message(message, &mut out);
-        inputs.tell_locks(&mut out);
         // A message of scan codes may hold many keys.
         let cost = u32::try_from(body.len().div_ceil(16)).unwrap_or(u32::MAX);
         pace.wait(cost.max(1)).await;

@@ -244,6 +244,12 @@ async fn link(
             Err(error) => return Err(denied(Refusal::Internal, &error)),
         }
     }
+    // Whom a client takes over from goes as it is let in: were it expected only then, nobody
+    // would watch in between, and encoders be closed to be opened again.
+    let expected: Vec<_> = match channel.channel_type {
+        ChannelType::Main => server.consoles.iter().map(|c| c.screen.expect()).collect(),
+        _ => Vec::new(),
+    };
     let claim = server
         .registry
         .admit(message.connection_id, channel, security, peer)
@@ -265,6 +271,9 @@ async fn link(
             let why = format!("{why}: {:?} {}", channel.channel_type, channel.id);
             Rejected::new(refusal, why, Answer::Result(error))
         })?;
+    for (console, guard) in (0..=u8::MAX).zip(expected) {
+        claim.session.expect(console, guard);
+    }
     let ok = LinkError::Ok.to_wire().to_le_bytes();
     stream.write_all(&ok).await.map_err(Rejected::gone)?;
     stream.flush().await.map_err(Rejected::gone)?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::channel::{self, Channel, End, Ended};
+use super::pace::Pace;
 use super::registry::Goodbye;
 use crate::wire::base::{BaseClientMessage, BaseServerMessage};
 use crate::wire::link::MainCap::NameAndUuid;
@@ -13,6 +14,8 @@ use crate::wire::main::{MainClientMessage, MainInit, MainServerMessage, MouseMod
 /// Displays that have not come by then are waited for no more: an encoder that was
 /// opened for them is let go of.
 const EXPECT: Duration = Duration::from_secs(10);
+/// What a client may send per second: answers to PINGs, and a few words.
+const MESSAGES_PER_SECOND: u32 = 100;
 /// Clocks that drift by 50 millionths are 3 ms apart by then.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// A clock is sent right after an answer came this quickly, or as quickly as ever: one
@@ -41,9 +44,6 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
     } = channel;
     let session = &claim.session;
     let limits = &server.config.limits;
-    for (id, console) in (0..=u8::MAX).zip(&server.consoles) {
-        session.expect(id, console.screen.expect());
-    }
     let started = Instant::now();
     let mut modes = mouse_modes(server, None);
     let mut out = Vec::new();
@@ -76,6 +76,7 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
     let first = tokio::time::Instant::now() + limits.ping_interval;
     let mut tick = interval_at(first, limits.ping_interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pace = Pace::new(MESSAGES_PER_SECOND, started);
     loop {
         if !out.is_empty() {
             outflow.send(&out).await?;
@@ -105,6 +106,7 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
                     // There is no agent, and none was promised.
                     _ => server.counters.skipped.add(1),
                 }
+                pace.wait(1).await;
             }
             _ = tick.tick() => {
                 if started.elapsed() >= EXPECT {

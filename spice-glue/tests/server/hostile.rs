@@ -283,3 +283,43 @@ fn no_goodbye_lands_in_the_middle_of_a_picture() {
     assert!(bytes.len() < 40 << 20, "all was written: {}", bytes.len());
     assert_eq!(bytes.last(), Some(&7));
 }
+
+/// A message that no channel knows.
+const UNKNOWN: [u8; 6] = [0xf0, 0, 0, 0, 0, 0];
+/// ACK, which every channel knows.
+const ACK: [u8; 6] = [2, 0, 0, 0, 0, 0];
+
+#[test]
+fn a_client_with_much_to_say_is_read_at_a_pace() {
+    for channel in [ChannelType::Main, ChannelType::Cursor] {
+        let rig = Rig::new();
+        let (mut main, session) = rig.main();
+        let mut cursor = rig.channel(session, ChannelType::Cursor);
+        let client = match channel {
+            ChannelType::Main => &mut main,
+            _ => &mut cursor,
+        };
+        let begun = Instant::now();
+        client.send(&UNKNOWN.repeat(300));
+        // Read later, and not lost.
+        eventually("all of them are read", || {
+            let read = rig.stats().skipped;
+            let most = 101.0 + 100.0 * begun.elapsed().as_secs_f64();
+            assert!(read as f64 <= most, "{channel:?}: {read} are read");
+            read >= 300
+        });
+    }
+}
+
+#[test]
+fn messages_of_every_channel_count_among_the_inputs_that_are_read_in_a_second() {
+    let rig = Rig::with(|config, _| config.limits.inputs_per_second = 100);
+    let (_main, session) = rig.main();
+    let mut inputs = rig.channel(session, ChannelType::Inputs);
+    let begun = Instant::now();
+    inputs.send(&ACK.repeat(300));
+    // KEY_DOWN of A.
+    inputs.send(&[101, 0, 4, 0, 0, 0, 0x1e, 0, 0, 0]);
+    rig.hand.seen.wait("the key", |seen| !seen.is_empty());
+    assert!(begun.elapsed() >= Duration::from_millis(1900));
+}

@@ -18,9 +18,6 @@ use super::serving::{Serving, first_picture, judge, ms};
 
 /// Between two clients, so that what the one before has left behind is gone.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A join whose threads have waited no longer for a core, all together, is one that the
-/// rest of the machine has left alone.
-const UNDISTURBED_MS: f64 = 2.0;
 /// Keys for links to come: nobody waits for that thread here.
 const KEYS_THREAD: &str = "scanout-keys";
 
@@ -46,10 +43,9 @@ pub(crate) struct Row {
     pub(crate) connect_to_picture: Percentiles,
     /// Of that, until INIT: the links of two channels.
     pub(crate) connect_to_init: Percentiles,
-    /// What the process's threads waited for a core meanwhile, all together.
+    /// What the process's threads waited for a core meanwhile, all together; those that
+    /// have ended by then do not count.
     pub(crate) core_wait: Percentiles,
-    /// `init_to_picture` of joins that hardly waited for a core, and how many they were.
-    pub(crate) undisturbed: (usize, Percentiles),
     /// Each `init_to_picture` in turn, with the waiting for cores.
     pub(crate) each: Vec<(f64, f64)>,
 }
@@ -114,8 +110,6 @@ pub(crate) fn run(
     drop(before);
     serving.stop()?;
     let first = |values: &[(f64, f64)]| values.iter().map(|(first, _)| *first).collect::<Vec<_>>();
-    let alone = |(_, waited): &&(f64, f64)| *waited <= UNDISTURBED_MS;
-    let undisturbed: Vec<_> = pictures.iter().filter(alone).copied().collect();
     let waits: Vec<_> = pictures.iter().map(|(_, waited)| *waited).collect();
     Ok(Row {
         how,
@@ -126,7 +120,6 @@ pub(crate) fn run(
         connect_to_picture: Percentiles::of(&whole),
         connect_to_init: Percentiles::of(&links),
         core_wait: Percentiles::of(&waits),
-        undisturbed: (undisturbed.len(), Percentiles::of(&first(&undisturbed))),
         each: pictures,
     })
 }

@@ -88,9 +88,6 @@ fn joins(report: &Report, out: &mut String) {
             "all threads' waiting for a core meanwhile",
             &row.core_wait,
         );
-        let (count, times) = &row.undisturbed;
-        let name = format!("INIT to picture of the {count} that waited 2 ms or less");
-        percentiles(out, &name, times);
         out.push('\n');
     }
 }
