@@ -59,6 +59,7 @@ bench: ## criterion benches, then the whole path beside its peers (minutes)
 	cargo bench --locked -p scanout-benches
 	cargo run --release --locked -p scanout-benches --bin whole-path -- --output-dir out/bench
 	cargo run --release --locked -p scanout-benches --bin hold-time -- --output-dir out/bench
+	cargo run --release --locked -p scanout-benches --bin viewers -- --output-dir out/bench
 
 .PHONY: fuzz
 fuzz: setup ## every fuzz target for SECONDS=60

@@ -31,6 +31,24 @@ pub fn children_cpu_time() -> Result<Duration, Error> {
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
+/// How long the threads of this process that live now have waited for a core, all together
+/// and since each began; without those named `but`.
+pub fn waited_for_cores(but: &str) -> Result<Duration, Error> {
+    let mut nanos = 0;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        let read = |file: &str| std::fs::read_to_string(task.join(file));
+        // A thread may end at any time. On a core, waiting for one, times on one.
+        let (Ok(name), Ok(stat)) = (read("comm"), read("schedstat")) else {
+            continue;
+        };
+        if let (true, Some(waited)) = (name.trim() != but, stat.split_whitespace().nth(1)) {
+            nanos += waited.parse::<u64>()?;
+        }
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
 /// A distribution of milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {

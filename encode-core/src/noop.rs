@@ -35,6 +35,8 @@ pub struct NoopControl {
     pub encode_stalls: AtomicBool,
     /// The next `encode` fails.
     pub encode_fails: AtomicBool,
+    /// Packets are filled up to so many bytes.
+    pub packet_bytes: AtomicUsize,
     /// Encoders opened.
     pub opened: AtomicUsize,
     /// Encoders that exist.
@@ -223,13 +225,13 @@ impl Stager for NoopStager {
 const DEPTH: usize = 1;
 
 /// The encoder: a packet holds the number of its picture's frame, in eight
-/// little-endian bytes.
+/// little-endian bytes, and zeros where [`NoopControl::packet_bytes`] asks for more.
 #[derive(Debug)]
 pub struct NoopEncoder {
     control: Arc<NoopControl>,
     stream: StreamInfo,
     event: Arc<EventFd>,
-    inside: VecDeque<(PictureId, Picture, bool, Instant)>,
+    inside: VecDeque<(PictureId, Picture, bool, Duration, Instant)>,
     pool: BytesPool,
     next: u64,
     draining: bool,
@@ -301,8 +303,13 @@ impl Encoder for NoopEncoder {
             NoopControl::lock(&self.control.requests)
                 .push((picture.info().number, request.clone()));
         }
-        self.inside
-            .push_back((id, picture.clone(), request.keyframe, Instant::now()));
+        self.inside.push_back((
+            id,
+            picture.clone(),
+            request.keyframe,
+            picture.info().timestamp.saturating_add(request.late),
+            Instant::now(),
+        ));
         self.event.signal();
         Ok(id)
     }
@@ -314,7 +321,7 @@ impl Encoder for NoopEncoder {
         } else {
             self.inside.pop_front()
         };
-        let Some((id, picture, keyframe, submitted)) = next else {
+        let Some((id, picture, keyframe, timestamp, submitted)) = next else {
             self.event.drain();
             return Ok(None);
         };
@@ -322,14 +329,16 @@ impl Encoder for NoopEncoder {
         let mut times = info.times;
         times.submitted = Some(submitted);
         times.coded = Some(Instant::now());
+        let fill = self.control.packet_bytes.load(Ordering::SeqCst);
         let bytes = self.pool.fill(|bytes| {
             bytes.extend_from_slice(&info.number.to_le_bytes());
+            bytes.resize(bytes.len().max(fill), 0);
             Ok::<_, EncodeError>(())
         })?;
         Ok(Some(Packet::new(
             id,
             info.number,
-            info.timestamp,
+            timestamp,
             bytes,
             keyframe,
             times,

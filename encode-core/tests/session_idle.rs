@@ -13,7 +13,7 @@ use scanout_core::encoder::{
 use scanout_core::format::Fourcc;
 use scanout_core::geometry::{Damage, Size};
 use scanout_core::noop::{NoopControl, NoopStager};
-use scanout_core::session::{PacketSink, Session, SessionConfig, StreamError};
+use scanout_core::session::{PacketSink, Refinement, Session, SessionConfig, StreamError};
 use scanout_core::sync::{Release, ReleaseSink, SyncFile};
 
 const SIZE: Size = Size::new(64, 64);
@@ -58,11 +58,26 @@ impl ReleaseSink for Nobody {
 
 #[test]
 fn a_session_without_work_sleeps_until_there_is_some() {
+    sleeps_between(SessionConfig::live(), 0);
+}
+
+#[test]
+fn a_session_sleeps_again_when_its_last_picture_is_good() {
+    let mut config = SessionConfig::live();
+    let mut refine = Refinement::new();
+    refine.after = Duration::from_millis(5);
+    refine.pictures = 2;
+    config.refine = Some(refine);
+    sleeps_between(config, 2);
+}
+
+/// Each picture is coded so many times more than asked for.
+fn sleeps_between(config: SessionConfig, refined: usize) {
     let control = Arc::new(NoopControl::default());
     let looks = Arc::new(AtomicUsize::new(0));
     let stager = NoopStager::new(control, &StageConfig::new(SIZE)).unwrap();
     let stager = Counted(stager, Arc::clone(&looks));
-    let session = Session::start(Box::new(stager), SessionConfig::live()).unwrap();
+    let session = Session::start(Box::new(stager), config).unwrap();
     let packets = Arc::new(AtomicUsize::new(0));
     let sink = Box::new(Count(Arc::clone(&packets)));
     let stream = session
@@ -83,7 +98,7 @@ fn a_session_without_work_sleeps_until_there_is_some() {
         session
             .submit(frame, Release::new(Arc::new(Nobody), round))
             .unwrap();
-        arrived(2 * round as usize + 1);
+        arrived((2 * round as usize + 1) * (1 + refined));
         // What is done for the packet is done.
         std::thread::sleep(Duration::from_millis(150));
         let before = looks.load(Ordering::SeqCst);
@@ -92,7 +107,7 @@ fn a_session_without_work_sleeps_until_there_is_some() {
         assert!(looked < 3, "it looked {looked} times for nothing");
         // And it still hears.
         session.request_keyframe(stream).unwrap();
-        arrived(2 * round as usize + 2);
+        arrived((2 * round as usize + 2) * (1 + refined));
     }
     session.finish(Duration::from_secs(5)).unwrap();
 }

@@ -1,4 +1,3 @@
-use scanout_core::buffer::Orientation;
 use scanout_core::format::FormatInfo;
 use scanout_core::geometry::{Damage, Rect, Size};
 use scanout_trace::source::{SourceFrame, SourcePlane};
@@ -12,11 +11,6 @@ pub(super) struct Flip {
 }
 
 impl Flip {
-    /// For buffers of `orientation`; `None` where frames lie in them as they are.
-    pub(super) fn to(orientation: Orientation) -> Option<Self> {
-        (orientation == Orientation::BottomUp).then(Self::default)
-    }
-
     /// `frame` upside down, in which `damage` is turned too: what was never part
     /// of any damage is not there. `None` where the frame is shorter than it says.
     pub(super) fn turn<'a>(

@@ -175,7 +175,7 @@ impl Ring {
     #[cfg(any(feature = "serve", test))]
     pub(crate) fn with_orientation(mut self, orientation: Orientation) -> Self {
         self.orientation = orientation;
-        self.flip = Flip::to(orientation);
+        self.flip = (orientation == Orientation::BottomUp).then(Flip::default);
         self
     }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use scanout_core::buffer::Orientation;
 use scanout_core::encoder::{Bitrate, Chroma, Codec, Effort};
 use scanout_core::geometry::Size;
@@ -60,7 +60,7 @@ pub(super) struct PlayArgs {
     /// Sizes that --resize-every goes through, again and again
     #[arg(
         long, value_name = "WxH,...", value_parser = values::size, value_delimiter = ',',
-        default_values_t = [Size::new(1280, 720), Size::new(1920, 1080)], requires = "resize_every"
+        default_value = "1280x720,1920x1080", requires = "resize_every"
     )]
     pub(super) sizes: Vec<Size>,
 }
@@ -68,6 +68,7 @@ pub(super) struct PlayArgs {
 /// Where and whom.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Who can connect")]
+#[command(group = ArgGroup::new("who").required(true).args(["password_file", "no_password"]))]
 pub(super) struct ListenArgs {
     /// Where clients connect in plain text: HOST:PORT or unix:PATH (a socket
     /// that only you can open); port 0 takes a free one. May be repeated
@@ -92,10 +93,10 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_key: Option<PathBuf>,
     /// File with the password; read again for each client
-    #[arg(long, value_name = "FILE", required_unless_present = "no_password")]
+    #[arg(long, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
     /// Let in whoever can connect: loopback and Unix sockets only
-    #[arg(long, conflicts_with = "password_file")]
+    #[arg(long)]
     pub(super) no_password: bool,
     /// Allow --listen beyond this machine, where the picture and all that is
     /// typed can be read on the way
@@ -134,7 +135,12 @@ pub(super) enum SharingArg {
 pub(super) struct StreamArgs {
     /// Codecs in order of preference, of h264, h265, vp8, vp9 and mjpeg: a client
     /// gets the first that it shows
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = DEFAULT_CODECS)]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = DEFAULT_CODECS
+    )]
     pub(super) codec: Vec<Codec>,
     /// Chroma: 420 or 444, which keeps coloured text sharp. Where 444 is asked
     /// for, codecs without it are offered in 420
@@ -185,7 +191,7 @@ pub(super) struct WatchArgs {
 
 /// What stock clients show: the one that is cheapest to code and to send, one for
 /// clients without a decoder of it, and one that every client has.
-const DEFAULT_CODECS: [Codec; 3] = [Codec::H264, Codec::Vp8, Codec::Mjpeg];
+const DEFAULT_CODECS: &str = "h264,vp8,mjpeg";
 
 fn orientation(text: &str) -> Result<Orientation, String> {
     match text {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use scanout::spice::gl::VideoCodec;
 use scanout::spice::stream::EncoderChoice;
-use scanout_core::encoder::{Backend, Chroma, Codec};
+use scanout_core::encoder::{Backend, Chroma, Codec, DeviceKind};
 use serde::Serialize;
 
 use super::args::ServeArgs;
@@ -154,7 +154,9 @@ fn best(
         codec,
     );
     taken.chroma = stage.chroma;
-    taken.color = stage.color;
+    // Of a source that says how its samples are; all others follow the size.
+    let preferred = codec.preferred_color(source.size);
+    taken.color = (stage.color != preferred).then_some(stage.color);
     taken.max_path = stage.max_path;
     Ok((taken, choice.chosen.why))
 }
@@ -186,6 +188,12 @@ impl Offers {
             "  tried in {:.1} s; a client gets the first codec that it shows",
             self.took.as_secs_f64()
         );
+        let on_cpu = |choice: &EncoderChoice| choice.device.kind == DeviceKind::Cpu;
+        if self.choices.iter().all(on_cpu) {
+            text.push_str(
+                "  software, no hardware encoder took part: `scanout probe` says what is here\n",
+            );
+        }
         text
     }
 }

@@ -54,7 +54,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
         .concat()
     };
     for (args, code, words) in [
-        (vec![], 2, &["--password-file"][..]),
+        (vec![], 2, &["--password-file", "--no-password"][..]),
         (
             vec!["--no-password", "--password-file", &good],
             2,
@@ -158,7 +158,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
             8,
             &["--metrics-insecure"],
         ),
-        (open_and(&["--metrics", &"here"]), 2, &["here"]),
+        (open_and(&["--metrics", "here"]), 2, &["here"]),
         (open_and(&["--encoder", "nope"]), 4, &["nope"]),
         (
             vec!["--no-password", "--source", "none.png"],

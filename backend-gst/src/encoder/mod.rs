@@ -179,7 +179,8 @@ impl GstEncoder {
             }
         })?;
         let info = picture.info();
-        let pts = self.slot(info.timestamp);
+        let timestamp = info.timestamp.saturating_add(request.late);
+        let pts = self.slot(timestamp);
         let duration = u64::try_from(self.config.frame_rate.interval().as_nanos());
         let writable = buffer.make_mut();
         writable.set_pts(pts);
@@ -210,7 +211,7 @@ impl GstEncoder {
         let picture_id = PictureId(self.next_picture);
         let mut times = info.times;
         times.submitted = Some(Instant::now());
-        let decided = self.decide_quality(info.timestamp);
+        let decided = self.decide_quality(timestamp);
         self.current.early.push_back(buffer);
         self.current.catch_up().map_err(|flow| self.refused(flow))?;
         self.next_picture += 1;
@@ -219,7 +220,7 @@ impl GstEncoder {
             pts,
             picture: picture_id,
             number: info.number,
-            timestamp: info.timestamp,
+            timestamp,
             times,
             keyframe,
             decided,

@@ -91,7 +91,8 @@ pub struct Packet {
     pub picture: PictureId,
     /// Number of the source frame.
     pub number: u64,
-    /// Presentation time of the source frame.
+    /// Presentation time of the source frame; later for one that was coded
+    /// [again](super::PictureRequest::late).
     pub timestamp: Duration,
     /// The coded bytes. Keyframes of H.264 and HEVC hold their parameter sets.
     pub bytes: PacketBytes,

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -99,7 +100,9 @@ pub trait Stager: Send {
 pub struct PictureRequest {
     /// What changed since the picture encoded before this one. It holds more
     /// than the picture's own damage where pictures between the two were
-    /// passed over, and `None` where that is not known.
+    /// passed over, and `None` where that is not known, or where all of it
+    /// shall be coded: one that is coded again to be better is otherwise skipped
+    /// by an encoder that passes over what has not changed.
     pub damage: Option<Damage>,
     /// Make it a keyframe: decoding can start here, with parameter sets.
     pub keyframe: bool,
@@ -108,6 +111,9 @@ pub struct PictureRequest {
     /// A picture that the receiver has lost, and all that refer to it: do not
     /// refer to them. Encoders without the means make a keyframe.
     pub invalidate: Option<PictureId>,
+    /// It is shown so long after the picture's own time: one that is coded again. Rate
+    /// controls count the time, and packets carry it.
+    pub late: Duration,
 }
 
 impl PictureRequest {
@@ -118,6 +124,7 @@ impl PictureRequest {
             keyframe: false,
             qp_cap: None,
             invalidate: None,
+            late: Duration::ZERO,
         }
     }
 
@@ -128,6 +135,7 @@ impl PictureRequest {
             keyframe: true,
             qp_cap: None,
             invalidate: None,
+            late: Duration::ZERO,
         }
     }
 }

@@ -9,13 +9,14 @@
 //!
 //! What is where: `mailbox` holds the newest frame, `held` the sources being
 //! read, `stream` one encoder with its pending picture, `worker` the loop that
-//! moves frames between them, `waker` how others wake that, `stats` the counts
+//! moves frames between them, `refine` when a picture is coded again, `waker` how others wake that, `stats` the counts
 //! and times.
 
 mod config;
 mod error;
 mod held;
 mod mailbox;
+mod refine;
 mod stats;
 mod stream;
 mod waker;
@@ -26,7 +27,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use config::{Delivery, SessionConfig};
+pub use config::{Delivery, Refinement, SessionConfig};
 pub use error::{SessionError, StreamError, SubmitError};
 pub use stats::{FrameCounts, SessionStats, StageTimes, StreamStats, Summary};
 pub use stream::{PacketSink, StreamId};

@@ -105,6 +105,8 @@ pub struct StreamStats {
     pub coded: u64,
     /// Of these, keyframes.
     pub keyframes: u64,
+    /// Of these, coded again to make them better, while the source was idle.
+    pub refined: u64,
     /// Pictures passed over because a newer one was ready before the encoder was,
     /// or before the sink had room.
     pub superseded: u64,
@@ -112,11 +114,11 @@ pub struct StreamStats {
     pub bytes: u64,
     /// Largest packet, in bytes.
     pub largest: u64,
-    /// Picture complete, until given to the encoder.
+    /// Picture complete, until given to the encoder; without the refined.
     pub queue: Summary,
     /// Given to the encoder, until the last byte came out.
     pub encode: Summary,
-    /// Handed over by the producer, until the last byte came out.
+    /// Handed over by the producer, until the last byte came out; without the refined.
     pub total: Summary,
 }
 
@@ -145,6 +147,7 @@ struct StreamRecord {
     stream: StreamId,
     coded: u64,
     keyframes: u64,
+    refined: u64,
     superseded: u64,
     bytes: u64,
     largest: u64,
@@ -172,6 +175,7 @@ impl StreamRecord {
             stream: self.stream,
             coded: self.coded,
             keyframes: self.keyframes,
+            refined: self.refined,
             superseded: self.superseded,
             bytes: self.bytes,
             largest: self.largest,
@@ -252,6 +256,7 @@ impl Stats {
             stream,
             coded: 0,
             keyframes: 0,
+            refined: 0,
             superseded: 0,
             bytes: 0,
             largest: 0,
@@ -281,7 +286,7 @@ impl Stats {
         }
     }
 
-    pub(super) fn coded(&self, stream: StreamId, packet: &Packet) {
+    pub(super) fn coded(&self, stream: StreamId, packet: &Packet, refined: bool) {
         let mut record = self.lock();
         let Some(record) = record.streams.iter_mut().find(|s| s.stream == stream) else {
             return;
@@ -289,14 +294,19 @@ impl Stats {
         let bytes = packet.bytes.len() as u64;
         record.coded += 1;
         record.keyframes += u64::from(packet.keyframe);
+        record.refined += u64::from(refined);
         record.bytes += bytes;
         record.largest = record.largest.max(bytes);
         let times = &packet.times;
         if let (Some(submitted), Some(coded)) = (times.submitted, times.coded) {
+            record.encode.record(coded.duration_since(submitted));
+            if refined {
+                // Nobody waited for it.
+                return;
+            }
             record
                 .queue
                 .record(submitted.saturating_duration_since(times.ready));
-            record.encode.record(coded.duration_since(submitted));
             record.total.record(coded.duration_since(times.received));
         }
     }

@@ -7,9 +7,11 @@ use arrayvec::ArrayVec;
 use serde::Serialize;
 
 use super::error::StreamError;
+use super::refine::Refining;
 use super::stats::Stats;
 use crate::encoder::{
-    BoxedError, EncodeError, Encoder, Packet, Picture, PictureId, PictureRequest, StreamInfo,
+    Adjustment, Applied, BoxedError, EncodeError, Encoder, Packet, Picture, PictureId,
+    PictureRequest, StreamInfo,
 };
 use crate::geometry::Damage;
 
@@ -66,8 +68,18 @@ pub(super) struct Stream {
     /// Damage since the picture given to the encoder last; `None`: unknown.
     damage: Option<Damage>,
     keyframe: bool,
-    in_flight: ArrayVec<(PictureId, Instant), MAX_IN_FLIGHT>,
+    in_flight: ArrayVec<InFlight, MAX_IN_FLIGHT>,
+    refining: Refining,
+    /// Number of the picture given to the encoder last.
+    given: Option<u64>,
     draining: Option<Instant>,
+}
+
+/// A picture inside of the encoder.
+struct InFlight {
+    id: PictureId,
+    since: Instant,
+    refined: bool,
 }
 
 impl Stream {
@@ -77,6 +89,7 @@ impl Stream {
         encoder: Box<dyn Encoder>,
         sink: Box<dyn PacketSink>,
         last: Option<Picture>,
+        refining: Refining,
     ) -> Self {
         Self {
             id,
@@ -86,6 +99,8 @@ impl Stream {
             damage: None,
             keyframe: true,
             in_flight: ArrayVec::new(),
+            refining,
+            given: None,
             draining: None,
         }
     }
@@ -108,6 +123,12 @@ impl Stream {
         }
     }
 
+    pub(super) fn adjust(&mut self, change: &Adjustment) -> Result<Applied, EncodeError> {
+        let applied = self.encoder.adjust(change)?;
+        self.refining.adjusted(change);
+        Ok(applied)
+    }
+
     /// Nothing waits for the encoder.
     pub(super) fn is_clear(&self) -> bool {
         self.pending.is_none()
@@ -118,27 +139,39 @@ impl Stream {
         self.is_clear() && self.in_flight.is_empty() && self.draining.is_none()
     }
 
+    /// When the last picture shall be coded again, where that may make it better.
+    pub(super) fn refines_at(&self) -> Option<Instant> {
+        self.is_idle().then(|| self.refining.due()).flatten()
+    }
+
     /// Gives the waiting picture to the encoder where that and the sink have room,
-    /// and every finished packet to the sink.
-    pub(super) fn step(&mut self, stats: &Stats, limit: Duration) -> Result<(), StreamError> {
+    /// and every finished packet to the sink. Where nothing waits and it is time,
+    /// `last` is coded again.
+    pub(super) fn step(
+        &mut self,
+        last: Option<&Picture>,
+        stats: &Stats,
+        limit: Duration,
+    ) -> Result<(), StreamError> {
         self.harvest(stats)?;
-        if self.encoder.room() > 0
+        let refines = self.refines_at().is_some_and(|at| at <= Instant::now());
+        let again = last.filter(|_| refines);
+        if (self.pending.is_some() || again.is_some())
+            && self.encoder.room() > 0
             && !self.in_flight.is_full()
-            && self.pending.is_some()
             && self.sink.room()
-            && let Some(picture) = self.pending.take()
         {
-            let mut request = PictureRequest::plain();
-            request.keyframe = self.keyframe;
-            request.damage = self.damage.take();
-            let id = self.encoder.encode(&picture, &request)?;
-            self.keyframe = false;
-            self.damage = Some(Damage::none());
-            self.in_flight.push((id, Instant::now()));
+            if let Some(picture) = self.pending.take() {
+                self.refining.start_over();
+                self.give(&picture, false)?;
+            } else if let Some(picture) = again {
+                self.refining.given_again();
+                self.give(picture, true)?;
+            }
             self.harvest(stats)?;
         }
         let now = Instant::now();
-        let oldest = self.in_flight.first().map(|(_, since)| *since);
+        let oldest = self.in_flight.first().map(|picture| picture.since);
         if oldest
             .or(self.draining)
             .is_some_and(|since| now.duration_since(since) > limit)
@@ -153,13 +186,37 @@ impl Stream {
         Ok(())
     }
 
+    fn give(&mut self, picture: &Picture, refined: bool) -> Result<(), StreamError> {
+        let info = picture.info();
+        let mut request = PictureRequest::plain();
+        request.keyframe = self.keyframe;
+        // All of a picture that gets better may change, though nothing was damaged.
+        request.damage = self.damage.take().filter(|_| !refined);
+        let now = Instant::now();
+        if self.given.replace(info.number) == Some(info.number) {
+            request.late = now.saturating_duration_since(info.times.received);
+        }
+        let id = self.encoder.encode(picture, &request)?;
+        self.keyframe = false;
+        self.damage = Some(Damage::none());
+        self.in_flight.push(InFlight {
+            id,
+            since: now,
+            refined,
+        });
+        Ok(())
+    }
+
     fn harvest(&mut self, stats: &Stats) -> Result<(), StreamError> {
         while let Some(packet) = self.encoder.poll()? {
-            self.in_flight.retain(|(id, _)| *id > packet.picture);
+            let mut inside = self.in_flight.iter();
+            let refined = inside.any(|p| p.id == packet.picture && p.refined);
+            self.in_flight.retain(|p| p.id > packet.picture);
+            self.refining.coded(&packet, refined);
             if let Some(since) = &mut self.draining {
                 *since = Instant::now();
             }
-            stats.coded(self.id, &packet);
+            stats.coded(self.id, &packet, refined);
             self.sink
                 .packet(self.encoder.stream(), &packet)
                 .map_err(StreamError::Sink)?;

@@ -13,6 +13,7 @@ use super::config::{Delivery, SessionConfig};
 use super::error::{SessionError, StreamError};
 use super::held::{self, Held};
 use super::mailbox::Mailbox;
+use super::refine::Refining;
 use super::stats::Stats;
 use super::stream::{PacketSink, Stream, StreamId};
 use super::waker::SessionWaker;
@@ -295,7 +296,7 @@ impl Worker {
                 }
                 Command::Adjust(id, change, reply) => {
                     let stream = self.streams.iter_mut().find(|s| s.id == id);
-                    let _ = reply.send(stream.map(|s| s.encoder.adjust(&change)));
+                    let _ = reply.send(stream.map(|s| s.adjust(&change)));
                 }
                 Command::Retire(buffer) => {
                     if !self.retired.contains(&buffer) {
@@ -327,8 +328,9 @@ impl Worker {
         let id = StreamId(self.next_stream);
         self.next_stream += 1;
         self.shared.stats.add_stream(id);
+        let refining = Refining::new(self.config.refine, config, encoder.stream().visible);
         self.streams
-            .push(Stream::new(id, encoder, sink, self.last.clone()));
+            .push(Stream::new(id, encoder, sink, self.last.clone(), refining));
         Ok(id)
     }
 
@@ -436,7 +438,14 @@ impl Worker {
     }
 
     fn feed(&mut self) {
-        self.each_stream(|stream, shared, limit| stream.step(&shared.stats, limit).map(|()| false));
+        // Not a clone: one that is dropped wakes this very thread.
+        let last = self.last.take();
+        let again = last.as_ref().filter(|_| self.is_still());
+        self.each_stream(|stream, shared, limit| {
+            let done = stream.step(again, &shared.stats, limit);
+            done.map(|()| false)
+        });
+        self.last = last;
     }
 
     /// True when every stream has ended.
@@ -471,12 +480,14 @@ impl Worker {
         }
     }
 
+    /// The last picture is the newest there is and will be for a while.
+    fn is_still(&self) -> bool {
+        self.staging == 0 && self.shared.mailbox.is_quiet()
+    }
+
     /// Nothing is under way that a clock could end: whatever comes next wakes the thread.
     fn is_idle(&self) -> bool {
-        self.staging == 0
-            && self.retired.is_empty()
-            && self.shared.mailbox.is_quiet()
-            && self.streams.iter().all(Stream::is_idle)
+        self.is_still() && self.retired.is_empty() && self.streams.iter().all(Stream::is_idle)
     }
 
     /// Sleeps until something may have changed.
@@ -491,11 +502,26 @@ impl Worker {
                 PollFlags::IN,
             ));
         }
-        let tick = Timespec {
-            tv_sec: 0,
-            tv_nsec: TICK.subsec_nanos().into(),
-        };
+        let timeout = self.nap().map(|nap| Timespec {
+            tv_sec: nap.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: nap.subsec_nanos().into(),
+        });
         // An interrupted or failed poll is a spurious wake-up.
-        let _ = poll(&mut fds, (!self.is_idle()).then_some(&tick));
+        let _ = poll(&mut fds, timeout.as_ref());
+    }
+
+    /// The longest that the thread may sleep; `None` where only an event ends it.
+    fn nap(&self) -> Option<Duration> {
+        let still = self.is_still();
+        let refines = self.streams.iter().filter(|_| still);
+        let refines = refines.filter_map(Stream::refines_at).min().map(|at| {
+            let left = at.saturating_duration_since(Instant::now());
+            // It is time, and there is no room: that is asked for again.
+            if left.is_zero() { TICK } else { left }
+        });
+        match (self.is_idle(), refines) {
+            (true, refines) => refines,
+            (false, refines) => Some(refines.map_or(TICK, |left| left.min(TICK))),
+        }
     }
 }

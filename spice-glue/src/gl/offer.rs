@@ -14,8 +14,9 @@ pub struct StageSpec {
     pub device: usize,
     /// Chroma of the pictures.
     pub chroma: Chroma,
-    /// The meaning of their numbers.
-    pub color: ColorSpec,
+    /// The meaning of their numbers; `None`: what clients take pictures of their size for,
+    /// which is decided where the stage is opened.
+    pub color: Option<ColorSpec>,
 }
 
 /// An encoder that can be opened. The table of offers is in the server's order of

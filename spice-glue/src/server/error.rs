@@ -112,6 +112,9 @@ pub enum TlsError {
     /// No certificate in the file.
     #[error("{0}: no certificate in it")]
     NoCertificate(PathBuf),
+    /// No private key in the file.
+    #[error("{0}: no private key in it")]
+    NoKey(PathBuf),
     /// Certificate and key do not go together, or cannot be used.
     #[error("{certificate} with {key}: {cause}")]
     Unusable {

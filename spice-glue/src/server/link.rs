@@ -202,6 +202,7 @@ async fn link(
     .encode(&mut reply);
     stream.write_all(&reply).await.map_err(Rejected::gone)?;
     stream.flush().await.map_err(Rejected::gone)?;
+    server.counters.bytes_written.add(reply.len() as u64);
 
     if message.common_caps.has(CommonCap::AuthSelection) {
         let mut mechanism = [0; 4];
@@ -243,14 +244,24 @@ async fn link(
             Err(error) => return Err(denied(Refusal::Internal, &error)),
         }
     }
+    // Whom a client takes over from goes as it is let in: were it expected only then, nobody
+    // would watch in between, and encoders be closed to be opened again.
+    let expected: Vec<_> = match channel.channel_type {
+        ChannelType::Main => server.consoles.iter().map(|c| c.screen.expect()).collect(),
+        _ => Vec::new(),
+    };
     let claim = server
         .registry
         .admit(message.connection_id, channel, security, peer)
         .map_err(|refusal| {
+            // After a ticket spice-gtk takes every answer but "ok" for a wrong password,
+            // and asks for another; without one it says that it cannot connect.
+            if refusal == Refusal::Busy {
+                return Rejected::new(refusal, "somebody is there already", Answer::None);
+            }
             let (error, why) = match refusal {
                 Refusal::ConnectionId => (LinkError::BadConnectionId, "no such session"),
                 Refusal::Security => (LinkError::PermissionDenied, "protected otherwise"),
-                Refusal::Busy => (LinkError::ChannelNotAvailable, "somebody is there already"),
                 Refusal::Channel => (
                     LinkError::ChannelNotAvailable,
                     "no such channel, or the client has it",
@@ -260,9 +271,13 @@ async fn link(
             let why = format!("{why}: {:?} {}", channel.channel_type, channel.id);
             Rejected::new(refusal, why, Answer::Result(error))
         })?;
+    for (console, guard) in (0..=u8::MAX).zip(expected) {
+        claim.session.expect(console, guard);
+    }
     let ok = LinkError::Ok.to_wire().to_le_bytes();
     stream.write_all(&ok).await.map_err(Rejected::gone)?;
     stream.flush().await.map_err(Rejected::gone)?;
+    server.counters.bytes_written.add(ok.len() as u64);
     Ok(Linked { message, claim })
 }
 

@@ -44,9 +44,6 @@ pub(super) async fn run(channel: Channel<'_>) -> Ended {
     } = channel;
     let session = &claim.session;
     let limits = &server.config.limits;
-    for (id, console) in (0..=u8::MAX).zip(&server.consoles) {
-        session.expect(id, console.screen.expect());
-    }
     let started = Instant::now();
     let mut modes = mouse_modes(server, None);
     let mut out = Vec::new();

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
@@ -116,7 +116,10 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         return Err(TlsError::NoCertificate(files.certificate.clone()));
     }
     let key = bytes(&files.key)?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|cause| pem(&files.key, cause))?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|cause| match cause {
+        PemError::NoItemsFound => TlsError::NoKey(files.key.clone()),
+        cause => pem(&files.key, cause),
+    })?;
     // The provider is named, as a process may have linked several.
     ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
@@ -152,10 +155,7 @@ mod tests {
         };
         let (cert, key) = pair();
         write(&cert, "no key");
-        assert!(matches!(
-            Tls::load(files.clone()),
-            Err(TlsError::Pem { .. })
-        ));
+        assert!(matches!(Tls::load(files.clone()), Err(TlsError::NoKey(_))));
         write("no certificate", &key);
         assert!(matches!(
             Tls::load(files.clone()),

@@ -12,10 +12,6 @@ use scanout_core::geometry::Size;
 
 use crate::gl::{Offer, StageSpec, VideoCodec};
 
-/// Sizes on both sides of where clients change their guess of VP8's colour.
-const LARGE: Size = Size::new(1920, 1080);
-const SMALL: Size = Size::new(640, 480);
-
 /// One encoder that a stream may use: what a ranking of a probe's candidates gives.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -30,9 +26,11 @@ pub struct EncoderChoice {
     pub codec: Codec,
     /// From pictures of which chroma.
     pub chroma: Chroma,
-    /// The meaning of their numbers. VP8 cannot say it, and clients guess by the size: where
-    /// this is what they take VP8 for at some size, it follows the size.
-    pub color: ColorSpec,
+    /// The meaning of their numbers. `None`, the default, is the codec's
+    /// [preferred colour](Codec::preferred_color) of the size at hand; where VP8 shares the
+    /// pictures it is VP8's, which clients guess by the size, while the others say in their
+    /// headers what it is.
+    pub color: Option<ColorSpec>,
     /// The dearest way that a frame's pixels may take to it.
     pub max_path: PathClass,
 }
@@ -51,9 +49,14 @@ impl EncoderChoice {
             encoder: encoder.into(),
             codec,
             chroma: Chroma::C420,
-            color: codec.preferred_color(LARGE),
+            color: None,
             max_path: PathClass::Software,
         }
+    }
+
+    /// The colour that it has at every size; `None` where it follows that.
+    fn fixed_color(&self) -> Option<ColorSpec> {
+        self.color.or(self.codec.required_color())
     }
 
     /// Pictures of these two may come from one stager. Two backends of one name may be
@@ -138,7 +141,7 @@ impl GlStreamConfig {
                     stage: StageSpec {
                         device,
                         chroma: choice.chroma,
-                        color: choice.color,
+                        color: choice.fixed_color(),
                     },
                 })
             })
@@ -154,10 +157,10 @@ impl GlStreamConfig {
         let choice = self.encoders.get(spec.device)?.clone();
         let mut config = StageConfig::new(size);
         config.chroma = spec.chroma;
-        config.color = spec.color;
-        if self.follows_size(&choice, spec) {
-            config.color = Codec::Vp8.preferred_color(size);
-        }
+        config.color = spec
+            .color
+            .or_else(|| self.color_by_size(size, &choice, spec.chroma))
+            .unwrap_or(config.color);
         config.max_path = choice.max_path;
         config.find_damage = self.find_damage;
         // Being staged, newest, and per encoder one that it codes while another waits
@@ -166,16 +169,22 @@ impl GlStreamConfig {
         Some((choice, config))
     }
 
-    /// VP8 is among what is coded from such pictures, in a colour that clients guess. What
-    /// shares the stage says in its headers what it is.
-    fn follows_size(&self, choice: &EncoderChoice, spec: &StageSpec) -> bool {
-        let guesses = [SMALL, LARGE].map(|size| Codec::Vp8.preferred_color(size));
-        guesses.contains(&spec.color)
-            && self.encoders.iter().any(|other| {
-                other.codec == Codec::Vp8
-                    && other.shares_stage_with(choice)
-                    && (other.chroma, other.color) == (spec.chroma, spec.color)
-            })
+    /// The colour of pictures of `size` for all that share a stage with `choice` and have
+    /// none of their own.
+    fn color_by_size(
+        &self,
+        size: Size,
+        choice: &EncoderChoice,
+        chroma: Chroma,
+    ) -> Option<ColorSpec> {
+        let sharing = self.encoders.iter().filter(|other| {
+            other.shares_stage_with(choice)
+                && other.chroma == chroma
+                && other.fixed_color().is_none()
+        });
+        // VP8 first: it cannot say what it is.
+        let codec = sharing.map(|c| c.codec).max_by_key(|c| *c == Codec::Vp8)?;
+        Some(codec.preferred_color(size))
     }
 
     /// What to open for the encoder at `index` of the choices.
@@ -277,20 +286,33 @@ mod tests {
     }
 
     #[test]
-    fn pictures_have_the_colour_that_clients_take_vp8_for() {
-        let color = |config: &GlStreamConfig, size| {
-            let spec = config.offers().unwrap()[0].stage;
+    fn pictures_have_the_colour_that_clients_take_their_codec_for_at_each_size() {
+        let color = |config: &GlStreamConfig, offer: usize, size| {
+            let spec = config.offers().unwrap()[offer].stage;
             config.stage(size, &spec).unwrap().1.color
         };
-        for size in [SMALL, LARGE] {
-            let guess = Codec::Vp8.preferred_color(size);
-            assert_eq!(color(&config(&[Codec::Vp8]), size), guess);
-            assert_eq!(color(&config(&[Codec::H264, Codec::Vp8]), size), guess);
-            assert_eq!(color(&config(&[Codec::H264]), size), ColorSpec::DESKTOP);
-            assert_eq!(color(&config(&[Codec::Mjpeg]), size), ColorSpec::JFIF);
-            let mut asked = config(&[Codec::Vp8]);
-            asked.encoders[0].color = ColorSpec::JFIF;
-            assert_eq!(color(&asked, size), ColorSpec::JFIF, "as it was asked for");
+        // On both sides of where clients change their guess of VP8's.
+        let sizes = [Size::new(640, 480), Size::new(1920, 1080)];
+        let guesses = sizes.map(|size| Codec::Vp8.preferred_color(size));
+        assert_ne!(guesses[0], guesses[1]);
+        for (size, guess) in sizes.into_iter().zip(guesses) {
+            assert_eq!(color(&config(&[Codec::Vp8]), 0, size), guess);
+            let both = config(&[Codec::Mjpeg, Codec::H264, Codec::Vp8]);
+            assert_eq!(color(&both, 0, size), ColorSpec::JFIF);
+            assert_eq!(color(&both, 1, size), guess, "H.264 shares VP8's");
+            assert_eq!(color(&both, 2, size), guess);
+            assert_eq!(color(&config(&[Codec::H264]), 0, size), ColorSpec::DESKTOP);
+            assert_eq!(color(&config(&[Codec::Mjpeg]), 0, size), ColorSpec::JFIF);
+
+            // As it was asked for, which is then not shared.
+            for asked in [ColorSpec::JFIF, ColorSpec::DESKTOP] {
+                let mut two = config(&[Codec::Vp8, Codec::H264]);
+                two.encoders[1].color = Some(asked);
+                assert_eq!(color(&two, 0, size), guess);
+                assert_eq!(color(&two, 1, size), asked);
+                two.encoders[0].color = Some(asked);
+                assert_eq!(color(&two, 0, size), asked);
+            }
         }
     }
 }

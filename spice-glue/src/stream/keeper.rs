@@ -10,7 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use scanout_core::encoder::{Adjustment, Bitrate, EncoderConfig, StageConfig};
-use scanout_core::session::{PacketSink, Session, SessionConfig, SessionError, StreamId};
+use scanout_core::session::{
+    PacketSink, Refinement, Session, SessionConfig, SessionError, StreamId,
+};
 
 use super::config::EncoderChoice;
 use super::inbox::{FromStage, Inbox};
@@ -212,6 +214,7 @@ impl Keeper {
             .map_err(|error| format!("{choice:?}: {error}"))?;
         let mut live = SessionConfig::live();
         live.hold_limit = self.hold_limit;
+        live.refine = Some(Refinement::new());
         Session::start(stager, live).map_err(|error| format!("{choice:?}: {error}"))
     }
 

@@ -142,7 +142,8 @@ fn run(
     let choice = &config.encoder;
     let mut stage = StageConfig::new(size);
     stage.chroma = choice.chroma;
-    stage.color = choice.color;
+    let preferred = || choice.codec.preferred_color(size);
+    stage.color = choice.color.unwrap_or_else(preferred);
     stage.max_path = choice.max_path;
     let mut coder = EncoderConfig::new(choice.codec);
     coder.encoder = Some(choice.encoder.clone());

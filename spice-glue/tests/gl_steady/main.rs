@@ -50,7 +50,7 @@ fn a_frame_costs_a_batch_for_each_viewer_and_the_two_lists_of_its_staging() {
         stage: StageSpec {
             device: 0,
             chroma: Chroma::C420,
-            color: ColorSpec::DESKTOP,
+            color: Some(ColorSpec::DESKTOP),
         },
     };
     let mut now = Instant::now();

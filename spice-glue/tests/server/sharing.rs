@@ -40,6 +40,32 @@ fn a_new_client_takes_over_and_the_old_one_is_told_on_all_channels() {
 }
 
 #[test]
+fn while_one_takes_over_the_screen_is_never_without_a_viewer() {
+    const CLIENTS: usize = 16;
+    let rig = Rig::new();
+    let held: Vec<_> = (1..=CLIENTS)
+        .map(|n| {
+            let (main, session) = rig.main();
+            (main, rig.display(session, n))
+        })
+        .collect();
+    let seen = rig.screen.seen.wait("all but the last leave", |seen| {
+        seen.iter().filter(|event| **event == Seen::Left).count() == CLIENTS - 1
+    });
+    drop(held);
+    let mut there = 0_i32;
+    for (index, event) in seen.iter().enumerate() {
+        there += match event {
+            Seen::Expected | Seen::Joined(_) => 1,
+            Seen::ExpectedNoMore | Seen::Left => -1,
+            _ => 0,
+        };
+        // Encoders would be closed.
+        assert!(there > 0, "nobody watches after {index} of {seen:?}");
+    }
+}
+
+#[test]
 fn a_wrong_password_takes_over_nothing() {
     let rig = Rig::new();
     let (mut main, session) = rig.main();
@@ -55,7 +81,7 @@ fn with_exclusive_the_second_is_refused_until_the_first_has_gone() {
     let rig = Rig::with(|config, _| config.sharing = Sharing::Exclusive);
     let (main, session) = rig.main();
     let message = link_message(0, ChannelType::Main, 0);
-    let busy = Refused::Result(LinkError::ChannelNotAvailable);
+    let busy = Refused::Closed;
     assert_eq!(rig.link(&message).err(), Some(busy));
     rig.channel(session, ChannelType::Inputs);
     assert_eq!(rig.stats().refused.of(Refusal::Busy), 1);
@@ -77,7 +103,7 @@ fn with_shared_all_look_up_to_a_bound() {
         .collect();
     assert_eq!(clients(&rig), 3);
     let message = link_message(0, ChannelType::Main, 0);
-    let busy = Refused::Result(LinkError::ChannelNotAvailable);
+    let busy = Refused::Closed;
     assert_eq!(rig.link(&message).err(), Some(busy));
     drop(held);
     eventually("all have gone", || clients(&rig) == 0);

@@ -138,6 +138,8 @@ pub struct Log {
     pub violations: Vec<Violation>,
     /// Bytes read.
     pub bytes: u64,
+    /// When the first message was about to be written: a display's INIT, where it sends one.
+    pub first_sent: Option<Instant>,
     /// Acknowledgements sent.
     pub acks: u64,
     /// Reports sent.

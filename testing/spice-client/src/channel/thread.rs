@@ -101,6 +101,10 @@ impl Worker {
                 Ok(next) => next,
                 Err(end) => return end,
             };
+            if !outgoing.is_empty() {
+                let log = &mut self.shared.lock().log;
+                log.first_sent.get_or_insert_with(Instant::now);
+            }
             for bytes in outgoing {
                 if let Err(error) = self
                     .connection
