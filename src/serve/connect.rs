@@ -1,8 +1,8 @@
 //! How to connect, for people and in a file for remote-viewer.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -140,20 +140,35 @@ fn escaped(value: &str) -> Zeroizing<String> {
     out
 }
 
+/// Names that are tried for the file that becomes the one asked for.
+const PARTIALS_MAX: u32 = 16;
+
 /// Writes `text` into `path`, whole or not at all, readable by its owner alone
 /// from the first byte on, whatever was there.
 pub(super) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |e| Failure::output(path.display(), &e);
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let partial = path.with_file_name(name);
-    // A name that is there already is somebody else's, or a link to elsewhere.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&partial)
-        .map_err(failed)?;
+    let name = path.file_name().unwrap_or_default();
+    let create = |attempt: u32| -> io::Result<(File, PathBuf)> {
+        let mut name = name.to_owned();
+        name.push(format!(".{}.{attempt}.part", std::process::id()));
+        let partial = path.with_file_name(name);
+        // A name that is there already is somebody else's, or a link to elsewhere ...
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&partial)?;
+        Ok((file, partial))
+    };
+    // ... or what a crash has left: in a container every start may have the same number.
+    let mut created = create(0);
+    for attempt in 1..PARTIALS_MAX {
+        match &created {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => created = create(attempt),
+            _ => break,
+        }
+    }
+    let (mut file, partial) = created.map_err(failed)?;
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| fs::rename(&partial, path));
@@ -168,6 +183,19 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn what_a_crash_left_does_not_keep_a_file_from_being_written() {
+        let folder = std::env::temp_dir().join(format!("scanout-partial-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("x.vv");
+        let left = folder.join(format!("x.vv.{}.0.part", std::process::id()));
+        fs::write(&left, "left").unwrap();
+        write_private(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_to_string(&left).unwrap(), "left");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     fn tcp(text: &str) -> Entrance {
         Entrance::Tcp {

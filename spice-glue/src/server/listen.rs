@@ -25,8 +25,6 @@ const UNSENT: u32 = 128 << 10;
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
-/// ... and after this where something waits to be acknowledged.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Its owner's alone.
 const SOCKET_MODE: u32 = 0o600;
 
@@ -163,11 +161,14 @@ fn remove_stale(path: &Path) -> Result<(), ServerError> {
 }
 
 /// What a connection needs so that a dead, slow or far peer is seen.
+///
+/// No TCP_USER_TIMEOUT: the kernel also takes a peer for dead that reads on, slowly, and
+/// whose window stays below a segment. Where something waits to be acknowledged the
+/// channels' own limits on silence and on stalled writes find the dead.
 pub(super) fn prepare(stream: &tokio::net::TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(UNSENT)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     socket.set_tcp_keepalive(
         &TcpKeepalive::new()
             .with_time(KEEPALIVE)

@@ -112,6 +112,9 @@ impl GlStream {
     /// The producer has drawn into what it shows, and waits. `damage` is what changed, in
     /// top-down coordinates of the content whatever the buffer's orientation; `acquire`
     /// what to wait for before reading.
+    ///
+    /// Never blocks, and may complete `release` before it returns, so that its sink must
+    /// not draw again by itself: it would be called within its own call, over and over.
     pub fn draw(&self, damage: Damage, acquire: Acquire, release: Release) {
         let received = Instant::now();
         self.stats.drawn();
