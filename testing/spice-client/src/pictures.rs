@@ -54,6 +54,13 @@ pub fn contents(codec: Codec, packet: &[u8]) -> Contents {
     }
 }
 
+/// An H.264 message of an access unit's delimiter and one SEI, and nothing else: it ends
+/// the picture before it for stock clients and holds none.
+pub fn only_begins_the_next(codec: Codec, packet: &[u8]) -> bool {
+    let types = annexb::nal_units(packet).map(|nal| nal.bytes.first().map_or(0, |b| b & 0x1f));
+    codec == Codec::H264 && types.eq([9, 6])
+}
+
 fn no_headers(keyframe: bool, whole: bool) -> Contents {
     Contents {
         keyframe,
@@ -90,6 +97,17 @@ fn h264(packet: &[u8]) -> Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_begins_the_next_picture_is_a_delimiter_and_an_sei() {
+        let begins = [0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 6, 1];
+        assert!(only_begins_the_next(Codec::H264, &begins));
+        assert!(!only_begins_the_next(Codec::H265, &begins));
+        assert!(!only_begins_the_next(Codec::H264, &begins[..6]));
+        let picture = [&begins[..], &[0, 0, 1, 0x41, 1]].concat();
+        assert!(!only_begins_the_next(Codec::H264, &picture));
+        assert!(!only_begins_the_next(Codec::H264, &[]));
+    }
 
     #[test]
     fn h264_packets_are_told_apart() {

@@ -11,7 +11,7 @@ use scanout_spice::wire::link::{Capabilities, DisplayCap};
 
 use super::{Fault, Verdict, base, malformed};
 use crate::log::{Event, Picture};
-use crate::pictures::contents;
+use crate::pictures::{contents, only_begins_the_next};
 
 /// Judges a display channel.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ struct Stream {
     surface: u32,
     codec: Codec,
     last_stamp: Option<u32>,
+    /// What ends its first picture for stock clients has come by itself.
+    first_ended: bool,
     refused: bool,
 }
 
@@ -244,6 +246,7 @@ impl DisplayJudge {
             surface: stream.surface_id,
             codec: stream.codec,
             last_stamp: None,
+            first_ended: false,
             refused: false,
         };
         self.created += 1;
@@ -270,7 +273,12 @@ impl DisplayJudge {
         if mm_time == 0 {
             faults.push(Fault::Zero("a stamp"));
         }
-        if !found.whole {
+        // Once in a stream, after its first picture, which goes without.
+        let ends_first = !stream.first_ended
+            && stream.last_stamp.is_some()
+            && only_begins_the_next(stream.codec, data);
+        stream.first_ended |= ends_first;
+        if !found.whole && !ends_first {
             faults.push(Fault::NoPicture {
                 stream: stream_id,
                 codec: stream.codec,
@@ -293,6 +301,9 @@ impl DisplayJudge {
                 })
             }
             _ => {}
+        }
+        if ends_first {
+            return Event::Other(scanout_spice::wire::display::kind::STREAM_DATA);
         }
         Event::Picture(Picture {
             stream_id,
