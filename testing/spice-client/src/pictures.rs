@@ -56,7 +56,7 @@ pub fn contents(codec: Codec, packet: &[u8]) -> Contents {
 
 /// An H.264 message of an access unit's delimiter and one SEI, and nothing else: it ends
 /// the picture before it for stock clients and holds none.
-pub fn only_begins_the_next(codec: Codec, packet: &[u8]) -> bool {
+pub(crate) fn only_begins_the_next(codec: Codec, packet: &[u8]) -> bool {
     let types = annexb::nal_units(packet).map(|nal| nal.bytes.first().map_or(0, |b| b & 0x1f));
     codec == Codec::H264 && types.eq([9, 6])
 }
